@@ -5,12 +5,14 @@ The ledger is synchronous (the runner calls it in one writer thread), everything
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from batchgen.core.answers import Answer, Balance, Render, StoredFile
-from batchgen.core.messages import Download, Downloaded, SendUpload
-from batchgen.core.model import Instant, Spec, Upload
+from batchgen.core.facts import ManifestFacts, MoneyFacts, Opening, RunAsked, RunFacts, TaskFacts, TaskHistory, TaskQuery
+from batchgen.core.messages import Download, Downloaded, DueArrived, Ended, FetchDue, Record, SendUpload
+from batchgen.core.model import Instant, KnownTask, Manifest, Spec, Upload
+from batchgen.core.plan import Action
 
 
 class Clock(Protocol):
@@ -70,3 +72,73 @@ class Media(Protocol):
 
 Compose = Callable[[Spec, Mapping[str, Upload], str], bytes]
 """The exact bytes of POST /generations for a spec, its uploads by sha256, and a client_request_id. Pure: same in, same out."""
+
+
+class Ledger(Protocol):
+    """The database of everything that was asked, bought and fetched.
+
+    `commit` is all or nothing and durable when it returns. A guarded move that matches no row raises LedgerConflict
+    and nothing of its transaction is written.
+    """
+
+    # -- planning
+
+    def known(self, manifest: str, ids: Sequence[str]) -> Mapping[str, KnownTask]:
+        """Return what the ledger has of these task ids (a few thousand at most)."""
+        ...
+
+    def leavers(self, manifest: str, stayed: Callable[[str], bool]) -> Iterator[KnownTask]:
+        """Yield the wanted tasks of a manifest of which `stayed(id)` is false."""
+        ...
+
+    def adopt(self, manifest: Manifest, actions: Iterable[Action], *, run: int, at: Instant) -> None:
+        """Make the ledger's tasks those of the manifest, as planned, in one transaction."""
+        ...
+
+    # -- a run
+
+    def begin_run(self, asked: RunAsked, *, resumes: int | None, at: Instant) -> RunFacts:
+        """Write a run's beginning. `resumes` is the run whose budgets it counts on."""
+        ...
+
+    def end_run(self, run: int, ended: Ended, at: Instant) -> None:
+        """Write a run's end."""
+        ...
+
+    def open(self, manifests: Sequence[str], *, run: int, today: str, only: str) -> Opening:
+        """Read what the engine starts from, for these manifests (by name)."""
+        ...
+
+    def due(self, request: FetchDue) -> DueArrived:
+        """Read a page of wanted pending tasks in the manifest's order, from a position after `request.after` on."""
+        ...
+
+    def commit(self, run: int, records: Sequence[Record]) -> None:
+        """Write a step's records in one transaction."""
+        ...
+
+    def owner(self, path: str) -> tuple[str, int] | None:
+        """Which of our outputs is at this path: sha256 and attempt number."""
+        ...
+
+    # -- reading
+
+    def runs(self, limit: int = 1) -> tuple[RunFacts, ...]:
+        """Return the newest runs, newest first."""
+        ...
+
+    def manifests(self) -> tuple[ManifestFacts, ...]:
+        """Return every manifest with its counts and credits."""
+        ...
+
+    def money(self, today: str) -> MoneyFacts:
+        """Return the credits of the whole ledger; `today` is `YYYY-MM-DD`, its month is `YYYY-MM`."""
+        ...
+
+    def tasks(self, wanted: TaskQuery) -> Iterator[TaskFacts]:
+        """Yield tasks with their latest attempt, in manifest order, without holding them all."""
+        ...
+
+    def history(self, task: str, manifest: str = "") -> tuple[TaskHistory, ...]:
+        """Return everything about the tasks with this id (one per manifest)."""
+        ...
