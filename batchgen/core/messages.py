@@ -276,3 +276,18 @@ class Step:
     requests: tuple[Request, ...] = ()
     wake_at: Instant | None = None
     ended: Ended | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """The run as the engine sees it now, for whoever watches. The numbers people act on are queries over the ledger, not these."""
+
+    uploading: int = 0
+    submitting: int = 0
+    rendering: int = 0
+    downloading: int = 0
+    saved: int = 0  # tasks finished in this run
+    failed: int = 0  # tasks given up in this run
+    held: Credits = 0  # by the attempts in flight
+    captured: Credits = 0  # in this run
+    waiting_for: str = ""  # in words: why nothing is being submitted, if so

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from batchgen.core.answers import Answer, Balance, Render, StoredFile
 from batchgen.core.facts import ManifestFacts, MoneyFacts, Opening, RunAsked, RunFacts, TaskFacts, TaskHistory, TaskQuery
-from batchgen.core.messages import Download, Downloaded, DueArrived, Ended, FetchDue, Record, SendUpload
+from batchgen.core.messages import Download, Downloaded, DueArrived, Ended, FetchDue, Glimpse, Record, SendUpload, Step
 from batchgen.core.model import Instant, KnownTask, Manifest, Spec, Upload
 from batchgen.core.plan import Action
 
@@ -142,3 +142,7 @@ class Ledger(Protocol):
     def history(self, task: str, manifest: str = "") -> tuple[TaskHistory, ...]:
         """Return everything about the tasks with this id (one per manifest)."""
         ...
+
+
+Watch = Callable[[Step, Glimpse], None]
+"""Called after each step was committed and started; must not block."""
