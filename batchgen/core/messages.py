@@ -76,11 +76,15 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class FetchDue:
-    """Read the next page of a manifest's pending tasks from the ledger, from `after` (a position) on."""
+    """Read the next page of a manifest's pending tasks from the ledger, from `after` (a position) on.
+
+    `only` is a glob on task ids; empty takes all.
+    """
 
     manifest: str
     after: int
     limit: int
+    only: str = ""
 
 
 Request = SendUpload | CheckUpload | SendCreate | AskStatus | AskBalance | Download | FetchDue

@@ -55,10 +55,14 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What an attempt should cost. Attempts with the same `key` cost the same as far as anyone knows."""
+    """What an attempt should cost. Attempts with the same `key` cost the same as far as anyone knows.
+
+    `stated` is True for a price that the settings state; else it is the catalogue's base, a guess for most params.
+    """
 
     key: str
     credits: Credits
+    stated: bool = False
 
 
 Quoter = Callable[[Spec], Quote]
