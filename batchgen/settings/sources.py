@@ -1,0 +1,138 @@
+"""Where settings come from, and which one wins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from batchgen.core.policy import AccountBudget, PollPolicy
+from batchgen.errors import UsageError
+from batchgen.settings.address import BASE_URL, check_address
+from batchgen.settings.document import NAME, Given, read_document
+from batchgen.settings.secret import read_key
+from batchgen.settings.values import SANDBOX_ADDRESS, VENDOR, Prices, Settings
+
+LEDGER = "BATCHGEN_LEDGER"
+OUTPUTS = "BATCHGEN_OUTPUTS"
+T = TypeVar("T")
+
+SANDBOX_RATE = 60_000.0
+SANDBOX_IN_FLIGHT = 50
+SANDBOX_POLL = PollPolicy(first=0.2, every=0.2, slowest=2.0)
+"""The sandbox has no neighbours to be kind to, so that 300 tasks take seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What the command line says. None and empty leave it to the other sources."""
+
+    ledger: str | None = None
+    sandbox: bool = False
+    faults: str | None = None
+
+
+def load(manifests: Sequence[Path] = (), flags: Flags | None = None, *, environ: Mapping[str, str], cwd: Path) -> Settings:
+    """Return the settings for these manifests (or, without any, for the folder `cwd`).
+
+    Raises:
+        ManifestError: `batchgen.yaml` has problems; all of them.
+        UsageError: a flag or an environment variable is wrong, or the manifests belong to different workspaces.
+
+    """
+    flags = flags or Flags()
+    workspace = find_workspace(manifests, cwd)
+    file = workspace / NAME
+    given = read_document(file) if file.is_file() else Given()
+    base = Settings(
+        workspace=workspace,
+        ledger=_ledger(flags, environ, given, (workspace, cwd)),
+        outputs=_outputs(environ, given, (workspace, cwd)),
+        address=check_address(environ.get(BASE_URL) or VENDOR),
+        key=read_key(environ),
+        requests_per_minute=_of(given.values, "requests_per_minute", 60.0),
+        in_flight=_of(given.values, "in_flight", 10),
+        poll=_of(given.values, "poll", PollPolicy()),
+        account=_account(given),
+        prices=_of(given.values, "prices", Prices()),
+    )
+    said = {key: given.values[key] for key in ("replay_window", "render_timeout", "on_lost_answer") if key in given.values}
+    settings = replace(base, zone=given.values.get("timezone"), **said)  # type: ignore[arg-type]  # read_document read each by its own type
+    return _in_sandbox(settings, given, flags, cwd) if flags.sandbox else settings
+
+
+def find_workspace(manifests: Sequence[Path], cwd: Path) -> Path:
+    """Return the folder with `batchgen.yaml`: upward from the manifests, else upward from `cwd`, else `cwd` itself.
+
+    Raises UsageError if the manifests belong to different workspaces: one run has one ledger.
+    """
+    homes = {path: _upward(cwd / path) or _upward(cwd) or cwd for path in manifests}
+    if len(set(homes.values())) > 1:
+        lines = "; ".join(f"{path} belongs to {home}" for path, home in list(homes.items())[:4])
+        raise UsageError(f"these manifests belong to different workspaces, and one run has one ledger: {lines}")
+    return next(iter(homes.values()), _upward(cwd) or cwd)
+
+
+def _upward(start: Path) -> Path | None:
+    """Return the nearest folder, from `start` upward, that holds a `batchgen.yaml`."""
+    start = start.resolve()
+    return next((folder for folder in (start, *start.parents) if (folder / NAME).is_file()), None)
+
+
+def _of(values: Mapping[str, object], key: str, default: T) -> T:
+    """Return a value that the file gave, else the default; both have the default's type."""
+    value = values.get(key, default)
+    assert isinstance(value, type(default)), key
+    return value
+
+
+def _account(given: Given) -> AccountBudget:
+    """Join `budget` and `keep_balance`."""
+    keep = given.values.get("keep_balance")
+    assert keep is None or isinstance(keep, int)
+    return replace(_of(given.values, "budget", AccountBudget()), keep_balance=keep)
+
+
+def _ledger(flags: Flags, environ: Mapping[str, str], given: Given, folders: tuple[Path, Path]) -> str:
+    """Return the ledger: a URL as it is, a path made absolute."""
+    workspace, cwd = folders
+    said = flags.ledger or environ.get(LEDGER)
+    if said:
+        return _place(said, cwd)
+    return _place(_of(given.values, "ledger", ".batchgen/ledger.sqlite3"), workspace)
+
+
+def _outputs(environ: Mapping[str, str], given: Given, folders: tuple[Path, Path]) -> Path:
+    """Return the outputs folder, absolute."""
+    workspace, cwd = folders
+    said = environ.get(OUTPUTS)
+    return Path(_place(said, cwd)) if said else Path(_place(_of(given.values, "outputs", "renders"), workspace))
+
+
+def _place(said: str, folder: Path) -> str:
+    """Return a path absolute, a database URL as it is."""
+    if "://" in said:
+        return said
+    if "\0" in said:
+        raise UsageError(f"the path {said!r} holds a NUL character")
+    return str(folder / Path(said).expanduser())
+
+
+def _in_sandbox(settings: Settings, given: Given, flags: Flags, cwd: Path) -> Settings:
+    """Return the settings of a sandbox run: nothing of the real account is touched, nor needed."""
+    home = settings.workspace / ".batchgen" / "sandbox"
+    return replace(
+        settings,
+        sandbox=True,
+        ledger=_place(flags.ledger, cwd) if flags.ledger else str(home / "ledger.sqlite3"),
+        books=home / "account.sqlite3",
+        outputs=settings.workspace / "renders-sandbox",
+        address=SANDBOX_ADDRESS,
+        account=AccountBudget(),
+        requests_per_minute=_of(given.sandbox, "requests_per_minute", SANDBOX_RATE),
+        in_flight=_of(given.sandbox, "in_flight", SANDBOX_IN_FLIGHT),
+        poll=_of(given.sandbox, "poll", SANDBOX_POLL),
+        sandbox_credits=_of(given.sandbox, "credits", settings.sandbox_credits),
+        faults=flags.faults or _of(given.sandbox, "faults", ""),
+    )

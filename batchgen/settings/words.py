@@ -1,0 +1,94 @@
+"""What a person writes as a number, a duration, a time of day: text to value. Raises NotUnderstood, saying what would be right."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable
+from datetime import tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from batchgen.core.model import Credits
+from batchgen.core.policy import OnLostAnswer
+
+MOST_CREDITS = 10**12
+"""Beyond any account, and far inside what the ledger's integers hold."""
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)([smhd]))")
+_NUMBER = re.compile(r"\d+(\.\d+)?")
+
+
+class NotUnderstood(ValueError):
+    """A value that cannot be taken; the text says what is wrong, `right` what would be right."""
+
+    def __init__(self, wrong: str, right: str) -> None:
+        super().__init__(wrong)
+        self.right = right
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the known words that a misspelt one may have meant, as `a or b`; empty if none is near."""
+    folded = {name.casefold(): name for name in known}
+    return " or ".join(folded[name] for name in difflib.get_close_matches(word.casefold(), folded, n=2, cutoff=0.6))
+
+
+def number(text: str, *, most: float = 1e9) -> float:
+    """A number above 0, such as 60 or 0.1."""
+    if not _NUMBER.fullmatch(text) or not 0 < float(text) <= most:
+        raise NotUnderstood(f"{text!r} is not a number above 0", "such as 60 or 0.1")
+    return float(text)
+
+
+def count(text: str, *, most: int = 10_000) -> int:
+    """A whole number from 1 to `most`."""
+    if not re.fullmatch(r"\d{1,9}", text) or not 1 <= int(text) <= most:
+        raise NotUnderstood(f"{text!r} is not a whole number from 1 to {most}", "such as 10")
+    return int(text)
+
+
+def credits_of(text: str) -> Credits:
+    """A whole number of credits, 0 or more."""
+    if not re.fullmatch(r"\d{1,13}", text) or int(text) > MOST_CREDITS:
+        raise NotUnderstood(f"{text!r} is not a whole number of credits", "such as 5500")
+    return int(text)
+
+
+def duration(text: str) -> float:
+    """Seconds out of `24h`, `90m`, `1h30m`, `30s`, or a plain number of seconds."""
+    if _NUMBER.fullmatch(text):
+        seconds = float(text)
+    else:
+        parts = _DURATION.findall(text)
+        seconds = sum(float(amount) * _UNITS[unit] for amount, unit in parts)
+        if "".join(a + u for a, u in parts) != text:
+            seconds = math.nan
+    if not 0 < seconds <= 3650 * _UNITS["d"]:
+        raise NotUnderstood(f"{text!r} is not a duration", "such as 24h, 90m, 1h30m or 30s")
+    return seconds
+
+
+def time_zone(text: str) -> tzinfo:
+    """An IANA time zone by its name."""
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        names = nearest(text, sorted(available_timezones()))
+        right = f"did you mean {names}?" if names else "an IANA name such as Europe/Berlin or UTC"
+        raise NotUnderstood(f"{text!r} is not a time zone that this machine knows", right) from error
+
+
+def lost_answer(text: str) -> OnLostAnswer:
+    """`repeat` or `hold`."""
+    try:
+        return OnLostAnswer(text)
+    except ValueError as error:
+        raise NotUnderstood(f"{text!r} is not known here", "repeat or hold") from error
+
+
+def plain(text: str) -> str:
+    """A text that is not empty and holds no control characters."""
+    if not text.strip() or not text.isprintable():
+        raise NotUnderstood("the value is empty or holds control characters", "plain text")
+    return text
