@@ -1,0 +1,124 @@
+"""The plan: what a run would do and why, as text and as a document."""
+
+from __future__ import annotations
+
+from batchgen.core.forecast import Binding, ManifestPlan, PlanFacts
+from batchgen.core.plan import BUYING, Action, ActionKind
+from batchgen.report.text import clean, counted, cut, number, size, span
+
+_QUIET = frozenset({ActionKind.DONE})
+"""Kinds of which no example is shown: nothing is left to explain."""
+_WIDTH = 100
+
+
+def plan_text(facts: PlanFacts) -> str:
+    """Return the plan for people, some lines for each manifest and then what it adds up to."""
+    lines = []
+    for part in facts.manifests:
+        lines += [f"{clean(part.manifest.name)} ({clean(part.manifest.path)})", *_manifest_lines(part), ""]
+    lines += _sum_lines(facts)
+    return "\n".join(lines)
+
+
+def _manifest_lines(part: ManifestPlan) -> list[str]:
+    """Say how many tasks of each kind, and name the first few."""
+    lines = []
+    for kind in ActionKind:
+        count = part.counts.get(kind, 0)
+        if not count:
+            continue
+        lines.append(f"  {number(count):>9} {kind}")
+        examples = () if kind in _QUIET else part.examples.get(kind, ())
+        lines += [f"            {cut(f'{_task(action)}: {action.reason}', _WIDTH)}" for action in examples]
+        if examples and count > len(examples):
+            lines.append(f"            and {number(count - len(examples))} more")
+    return lines or ["            no tasks"]
+
+
+def _task(action: Action) -> str:
+    """Return the id of an action's task."""
+    if action.task is not None:
+        return action.task.id
+    return action.known.id if action.known is not None else ""
+
+
+def _sum_lines(facts: PlanFacts) -> list[str]:
+    """Say what everything adds up to."""
+    lines = [f"uploads   {counted(facts.uploads, 'file')}, {size(facts.upload_bytes)}" if facts.uploads else "uploads   none"]
+    lines.append(f"credits   {money_line(facts)}")
+    if facts.unseen_prices:
+        names = ", ".join(cut(key, 60) for key in facts.unseen_prices[:3])
+        more = f" and {len(facts.unseen_prices) - 3} more" if len(facts.unseen_prices) > 3 else ""  # noqa: PLR2004  the three just named
+        lines.append(f"prices    no bill seen yet for {names}{more}: the first task of each goes alone until its price is known")
+    if facts.binding is not None:
+        lines.append(f"budget    {binding_line(facts.binding)}")
+    if facts.seconds > 0:
+        lines.append(f"time      at least {span(facts.seconds)} at the given rate, renders not counted")
+    return lines + [f"warning   {cut(text, 2 * _WIDTH)}" for text in facts.warnings]
+
+
+def money_line(facts: PlanFacts) -> str:
+    """Return the one line about money that `run` shows before it asks."""
+    if not facts.to_buy:
+        return "nothing to buy, 0 credits"
+    line = f"{counted(facts.to_buy, 'task')} to buy for about {number(facts.credits)} credits"
+    if facts.credits_most != facts.credits:
+        line += f", at most {number(facts.credits_most)}"
+    return line
+
+
+def binding_line(binding: Binding) -> str:
+    """Say which budget stops the run, and where."""
+    return (
+        f"{clean(binding.budget)} of {number(binding.limit)} ({number(binding.spent)} spent or held) stops it "
+        f"before task {number(binding.nth)} to buy, {cut(binding.task, 60)} of {clean(binding.manifest)}"
+    )
+
+
+def work_left(facts: PlanFacts) -> int:
+    """Return how many tasks a run would do something for."""
+    working = BUYING | {ActionKind.RESUMED, ActionKind.TO_FETCH}
+    return sum(part.counts.get(kind, 0) for part in facts.manifests for kind in working)
+
+
+def plan_document(facts: PlanFacts) -> dict[str, object]:
+    """Return the document of `plan --json` (schemas/plan.schema.json)."""
+    return {
+        "document": "batchgen.plan/1",
+        "manifests": [_manifest_document(part) for part in facts.manifests],
+        "to_buy": facts.to_buy,
+        "credits": facts.credits,
+        "credits_most": facts.credits_most,
+        "uploads": facts.uploads,
+        "upload_bytes": facts.upload_bytes,
+        "unseen_prices": list(facts.unseen_prices),
+        "binding": None if facts.binding is None else _binding_document(facts.binding),
+        "seconds": facts.seconds,
+        "warnings": list(facts.warnings),
+    }
+
+
+def _manifest_document(part: ManifestPlan) -> dict[str, object]:
+    """Return one manifest's part."""
+    examples = {
+        kind.value: [{"task": _task(action), "reason": action.reason} for action in actions] for kind, actions in part.examples.items()
+    }
+    return {
+        "name": part.manifest.name,
+        "path": part.manifest.path,
+        "counts": {kind.value: part.counts.get(kind, 0) for kind in ActionKind},
+        "examples": examples,
+        "credits": part.credits,
+    }
+
+
+def _binding_document(binding: Binding) -> dict[str, object]:
+    """Return the budget that binds."""
+    return {
+        "budget": binding.budget,
+        "limit": binding.limit,
+        "spent": binding.spent,
+        "manifest": binding.manifest,
+        "task": binding.task,
+        "nth": binding.nth,
+    }

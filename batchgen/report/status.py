@@ -1,0 +1,173 @@
+"""Counts by state, credits, what is in flight, what needs a look: `status`, and the end of `run` and `resume`."""
+
+from __future__ import annotations
+
+from batchgen.core.facts import ManifestFacts, MoneyFacts, RunFacts, TaskFacts
+from batchgen.core.states import UNFINISHED, TaskState
+from batchgen.errors import ExitCode
+from batchgen.report.rows import task_row
+from batchgen.report.text import When, clean, counted, cut, iso, number, shown, span, table
+from batchgen.report.views import View
+
+_WIDTH = 100
+_HEAD = ("manifest", *(state.value for state in TaskState), "removed", "spent", "held")
+
+
+def status_text(view: View, when: When) -> str:
+    """Return the status for people."""
+    lines = [_run_line(view.run, when), ""]
+    if view.manifests:
+        lines += [*table(_HEAD, [_manifest_cells(part) for part in view.manifests], right=frozenset(_HEAD[1:])), ""]
+    lines += _money_lines(view.money)
+    lines += _task_lines("in flight", view.in_flight, view.total(TaskState.RENDERING, TaskState.RENDERED))
+    lines += _task_lines("needs a look", view.trouble, view.total(TaskState.FAILED, TaskState.BLOCKED))
+    return "\n".join([*lines, "", f"next: {what_next(view)}"])
+
+
+def summary_text(view: View, when: When, outputs: str) -> str:
+    """Return what a run that ended has to say: what was made, where, what it cost, what failed and why, what to do now."""
+    lines = [_run_line(view.run, when)]
+    for part in view.manifests:
+        counts = ", ".join(f"{number(part.by_state[state])} {state}" for state in TaskState if part.by_state.get(state))
+        lines.append(f"  {clean(part.name)}: {counts or 'no tasks'}; {number(part.captured)} credits spent, {number(part.held)} held")
+    lines.append(f"renders are in {clean(outputs)}")
+    lines += _task_lines("failed or blocked", view.trouble, view.total(TaskState.FAILED, TaskState.BLOCKED))
+    return "\n".join([*lines, f"next: {what_next(view)}"])
+
+
+def _run_line(run: RunFacts | None, when: When) -> str:
+    """Say which run this is, and how it ended."""
+    if run is None:
+        return "nothing was run yet"
+    begun = f"run {run.id} ({clean(run.asked.command)}), started {shown(run.started_at, when)}"
+    if run.ended_at is None or run.exit_code is None:
+        return f"{begun}, has not ended: process {run.pid} on {clean(run.host)} works on it, or was killed"
+    return f"{begun}, took {span(run.ended_at - run.started_at)}, exit {run.exit_code}: {clean(run.reason) or _meaning(run.exit_code)}"
+
+
+def _meaning(code: int) -> str:
+    """Return an exit code's meaning."""
+    return next((known.meaning for known in ExitCode if known == code), "an exit code of another version")
+
+
+def _manifest_cells(part: ManifestFacts) -> list[str]:
+    """Return one manifest's row."""
+    states = [number(part.by_state.get(state, 0)) for state in TaskState]
+    return [cut(part.name, 64), *states, number(part.removed), number(part.captured), number(part.held)]
+
+
+def _money_lines(money: MoneyFacts) -> list[str]:
+    """Say what was spent and is held."""
+    rows = [
+        ("in all", number(money.captured), number(money.held)),
+        ("this month", number(money.captured_month), number(money.held_month)),
+        ("today", number(money.captured_today), number(money.held_today)),
+    ]
+    return table(("credits", "spent", "held"), rows, right=frozenset({"spent", "held"}))
+
+
+def _task_lines(title: str, tasks: tuple[TaskFacts, ...], total: int) -> list[str]:
+    """Name the first few tasks with the reason."""
+    if not tasks:
+        return []
+    lines = ["", f"{title}:"]
+    lines += [f"  {cut(f'{task.manifest}/{task.id}: {task.state}{_why(task)}', _WIDTH)}" for task in tasks]
+    if total > len(tasks):
+        lines.append(f"  and {number(total - len(tasks))} more: batchgen tasks lists them")
+    return lines
+
+
+def _why(task: TaskFacts) -> str:
+    """Say why a task is where it is: its note, or its last error."""
+    fault = task.latest.fault if task.latest else None
+    said = f"{fault.code}: {fault.message}" if fault else ""
+    words = task.note or said
+    return f", {words}" if words else ""
+
+
+def what_next(view: View) -> str:
+    """Return the one command to do next."""
+    run = view.run
+    if run is None:
+        return "batchgen plan MANIFEST says what a run would do, batchgen run MANIFEST does it"
+    if view.total(*UNFINISHED):
+        return "batchgen resume goes on with " + counted(view.total(*UNFINISHED), "unfinished task")
+    if view.total(TaskState.BLOCKED):
+        return f"batchgen show {_first(view, TaskState.BLOCKED)} says what it waits for"
+    if view.total(TaskState.FAILED):
+        again = " ".join(clean(name) for name in run.asked.manifests) or "MANIFEST"
+        return f"batchgen show {_first(view, TaskState.FAILED)} tells why; batchgen run {again} --retry-failed asks again"
+    return "nothing, everything is done"
+
+
+def _first(view: View, state: TaskState) -> str:
+    """Return the id of the first task in a state, for a command to copy."""
+    return next((clean(task.id) for task in view.trouble if task.state is state), "TASK")
+
+
+def status_document(view: View) -> dict[str, object]:
+    """Return the document of `status --json` (schemas/status.schema.json)."""
+    return {"document": "batchgen.status/1", **_view_document(view)}
+
+
+def run_document(view: View, outputs: str) -> dict[str, object]:
+    """Return the document of `run --json`, `resume --json` and `report --json` (schemas/run.schema.json)."""
+    return {"document": "batchgen.run/1", "outputs": outputs, **_view_document(view)}
+
+
+def _view_document(view: View) -> dict[str, object]:
+    """Return what both documents say."""
+    return {
+        "run": None if view.run is None else _run_facts(view.run),
+        "manifests": [_manifest_facts(part) for part in view.manifests],
+        "money": money_document(view.money),
+        "in_flight": [task_row(task) for task in view.in_flight],
+        "trouble": [task_row(task) for task in view.trouble],
+        "next": what_next(view),
+    }
+
+
+def _run_facts(run: RunFacts) -> dict[str, object]:
+    """Return a run."""
+    asked = run.asked
+    return {
+        "id": run.id,
+        "root": run.root,
+        "command": asked.command,
+        "manifests": list(asked.manifests),
+        "only": asked.only,
+        "retry_failed": asked.retry_failed,
+        "budget": asked.budget,
+        "max_tasks": asked.max_tasks,
+        "until": iso(asked.until),
+        "started_at": iso(run.started_at),
+        "ended_at": iso(run.ended_at),
+        "exit_code": run.exit_code,
+        "reason": run.reason,
+        "pid": run.pid,
+        "host": run.host,
+    }
+
+
+def _manifest_facts(part: ManifestFacts) -> dict[str, object]:
+    """Return one manifest."""
+    return {
+        "name": part.name,
+        "path": part.path,
+        "tasks": {state.value: part.by_state.get(state, 0) for state in TaskState},
+        "removed": part.removed,
+        "spent": part.captured,
+        "held": part.held,
+    }
+
+
+def money_document(money: MoneyFacts) -> dict[str, object]:
+    """Return the credits, spent and held, in all, this month and today."""
+    return {
+        "spent": money.captured,
+        "held": money.held,
+        "spent_month": money.captured_month,
+        "held_month": money.held_month,
+        "spent_today": money.captured_today,
+        "held_today": money.held_today,
+    }
