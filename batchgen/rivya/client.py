@@ -1,0 +1,241 @@
+"""The API over HTTP: bytes out, bytes in. `wire` says what they mean, the engine what to do about it.
+
+Deliberately absent: retries (a repeat of a paid call is the ledger's to order), redirects (the key goes to no other
+place), cookies (the API takes none), and any state but the connections. One answer for one call, whatever happens.
+
+Environment: the usual proxy variables and SSL_CERT_FILE are honoured, except for a server on this machine, which no
+proxy can reach. A .netrc file is never read: the key is the only credential.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from types import MappingProxyType, TracebackType
+from typing import Self, TypeVar
+from urllib.parse import quote, urlsplit
+
+import anyio
+import httpx
+
+from batchgen import __version__
+from batchgen.core.answers import Answer, Balance, Fault, Render, StoredFile, Verdict
+from batchgen.core.messages import SendUpload
+from batchgen.core.model import Instant
+from batchgen.errors import UsageError
+from batchgen.rivya import multipart, wire
+from batchgen.rivya.address import check_base_url, check_key, is_loopback
+from batchgen.rivya.refusals import Reply
+
+T = TypeVar("T")
+
+OUTCOMES: Mapping[type[Exception], Verdict] = MappingProxyType(
+    {
+        httpx.ConnectError: Verdict.UNSENT,  # DNS, TCP or TLS: no byte of the request left
+        httpx.ConnectTimeout: Verdict.UNSENT,
+        httpx.PoolTimeout: Verdict.UNSENT,
+        httpx.ProxyError: Verdict.UNSENT,  # the proxy refused the tunnel
+        httpx.UnsupportedProtocol: Verdict.UNSENT,
+        httpx.InvalidURL: Verdict.UNSENT,
+        httpx.ReadTimeout: Verdict.LOST,
+        httpx.WriteTimeout: Verdict.LOST,
+        httpx.TimeoutException: Verdict.LOST,
+        httpx.ReadError: Verdict.LOST,
+        httpx.WriteError: Verdict.LOST,
+        httpx.CloseError: Verdict.LOST,
+        httpx.NetworkError: Verdict.LOST,
+        httpx.LocalProtocolError: Verdict.LOST,
+        httpx.RemoteProtocolError: Verdict.LOST,
+        httpx.ProtocolError: Verdict.LOST,
+        httpx.DecodingError: Verdict.LOST,
+        httpx.TooManyRedirects: Verdict.LOST,
+        httpx.TransportError: Verdict.LOST,
+        httpx.RequestError: Verdict.LOST,
+        httpx.HTTPStatusError: Verdict.LOST,
+        httpx.HTTPError: Verdict.LOST,
+        httpx.CookieConflict: Verdict.LOST,
+        httpx.StreamConsumed: Verdict.LOST,
+        httpx.StreamClosed: Verdict.LOST,
+        httpx.ResponseNotRead: Verdict.LOST,
+        httpx.RequestNotRead: Verdict.LOST,
+        httpx.StreamError: Verdict.LOST,
+    }
+)
+"""What each of httpx's exceptions proves about the request; a test walks httpx and fails on one that is missing."""
+
+_BELOW_HTTPX = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
+"""What the layers under httpx may let through (a TLS record that does not decrypt); nothing is proven then."""
+
+_BY_THE_NETWORK: tuple[type[Exception], ...] = (*OUTCOMES, *_BELOW_HTTPX)
+
+
+def outcome_of(error: Exception) -> Verdict:
+    """Return what an exception proves about the request that it ended."""
+    return next((OUTCOMES[kind] for kind in type(error).__mro__ if kind in OUTCOMES), Verdict.LOST)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a call may take, in seconds, and how many go at once.
+
+    `whole` bounds a call from start to end: httpx's own limits are per read, and a server that drips one byte a minute
+    would never meet them. `whole_upload` lets 95 MB, the largest documented file, through at 1 Mbit/s.
+    More calls at once would only queue inside httpx's pool, where the hand-out of connections costs seconds.
+    """
+
+    connect: float = 10
+    read: float = 60
+    write: float = 120
+    whole: float = 180
+    whole_upload: float = 900
+    calls: int = 24
+    uploads: int = 6
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | AsyncGenerator[bytes, None] | None = None
+
+
+class Client:
+    """`core.ports.Api` over HTTP. Close it, or use it in `async with`.
+
+    Raises UsageError for a base URL and KeyRefused for a key that cannot be used. `key` None asks only what is public
+    (`models`); every other call is then answered as a missing key, without being sent. `transport` replaces the
+    network in tests. `now` gives the instant that a Retry-After date is measured from.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: str | None,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        patience: Patience | None = None,
+        now: Callable[[], Instant] = time.time,
+    ) -> None:
+        self._base = check_base_url(base_url)
+        self._key = None if key is None else check_key(key)
+        self._patience = patience or Patience()
+        self._now = now
+        self._calls = anyio.Semaphore(self._patience.calls)
+        self._uploads = anyio.Semaphore(self._patience.uploads)
+        self._http = self._build(transport)
+
+    def __repr__(self) -> str:
+        return f"<Client of {self._base}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def upload(self, request: SendUpload) -> Answer[StoredFile]:
+        """POST /files, streamed. A local file that cannot be read or has changed is INVALID, and never arrives whole."""
+        form = multipart.form_of(request)
+        headers = {
+            "Content-Type": form.content_type,
+            "Content-Length": str(form.length),
+            "Idempotency-Key": request.client_request_id,
+        }
+        async with self._uploads, aclosing(multipart.stream(request, form)) as content:
+            return await self._ask(_Call("POST", "/files", headers, content), wire.read_file, within=self._patience.whole_upload)
+
+    async def file(self, file_id: str) -> Answer[StoredFile]:
+        """GET /files/{file_id}."""
+        return await self._get(f"/files/{quote(file_id, safe='')}", wire.read_file)
+
+    async def create(self, body: bytes, key: str) -> Answer[Render]:
+        """POST /generations with exactly `body`; `key` is sent as Idempotency-Key."""
+        call = _Call("POST", "/generations", {"Content-Type": "application/json", "Idempotency-Key": key}, body)
+        async with self._calls:
+            return await self._ask(call, wire.read_render, within=self._patience.whole)
+
+    async def status(self, task_id: str) -> Answer[Render]:
+        """GET /generations/{task_id}."""
+
+        def read(reply: Reply, now: Instant) -> Answer[Render]:
+            return wire.read_render(reply, now, asked=task_id)
+
+        return await self._get(f"/generations/{quote(task_id, safe='')}", read)
+
+    async def balance(self) -> Answer[Balance]:
+        """GET /credits."""
+        return await self._get("/credits", wire.read_balance)
+
+    async def models(self) -> Answer[list[object]]:
+        """GET /models: the entries of `data`. Needs no key."""
+        async with self._calls:
+            return await self._ask(_Call("GET", "/models"), wire.read_models, within=self._patience.whole, public=True)
+
+    async def _get(self, path: str, read: Callable[[Reply, Instant], Answer[T]]) -> Answer[T]:
+        async with self._calls:
+            return await self._ask(_Call("GET", path), read, within=self._patience.whole)
+
+    async def _ask(self, call: _Call, read: Callable[[Reply, Instant], Answer[T]], *, within: float, public: bool = False) -> Answer[T]:
+        """Send one request and read its answer, whatever happens; only cancellation and bugs come out as exceptions."""
+        if self._key is None and not public:
+            return Answer(Verdict.KEY, fault=Fault("api_key_missing", "no API key is set; nothing was sent"))
+        try:
+            with anyio.fail_after(within):
+                return read(await self._send(call), self._now())
+        except TimeoutError:
+            return Answer(Verdict.LOST, fault=Fault("no_answer", f"no whole answer within {within:g} s"))
+        except multipart.LocalFileError as error:
+            return Answer(Verdict.INVALID, fault=Fault(error.code, str(error)))
+        except _BY_THE_NETWORK as error:
+            return Answer(outcome_of(error), fault=Fault("no_answer", self._words(error)))
+
+    async def _send(self, call: _Call) -> Reply:
+        async with self._http.stream(
+            call.method, f"{self._base}/api/v1{call.path}", headers=dict(call.headers), content=call.content
+        ) as response:
+            body = bytearray()
+            async for piece in response.aiter_bytes():
+                body += piece
+                if len(body) > wire.BODY_LIMIT:
+                    break
+            headers = {name: self._without_key(value) for name, value in response.headers.items()}
+            return Reply(response.status_code, headers, self._without_key_bytes(bytes(body)), len(body) <= wire.BODY_LIMIT)
+
+    def _words(self, error: Exception) -> str:
+        """What happened, for a person: some of httpx's exceptions have no words but their name."""
+        said = self._without_key(str(error))
+        return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+    def _without_key(self, text: str) -> str:
+        """A server may quote the key in its complaint; it must not get into the ledger that way."""
+        return text.replace(self._key, "[key]") if self._key else text
+
+    def _without_key_bytes(self, body: bytes) -> bytes:
+        return body.replace(self._key.encode(), b"[key]") if self._key else body
+
+    def _build(self, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+        patience = self._patience
+        most = patience.calls + patience.uploads
+        headers = {"User-Agent": f"batchgen/{__version__}", "Accept": "application/json"}
+        if self._key is not None:
+            headers["Authorization"] = f"Bearer {self._key}"
+        try:
+            return httpx.AsyncClient(
+                headers=headers,
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                follow_redirects=False,
+                limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
+                timeout=httpx.Timeout(connect=patience.connect, read=patience.read, write=patience.write, pool=patience.connect),
+                transport=transport,
+                trust_env=not is_loopback(urlsplit(self._base).hostname or ""),
+            )
+        except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:
+            raise UsageError(f"the proxy or certificate settings of the environment cannot be used: {error}") from error
