@@ -96,10 +96,11 @@ ApiRequest = SendUpload | CheckUpload | SendCreate | AskStatus | AskBalance
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The API answered a request (or did not: see the answer's verdict)."""
+    """The API answered a request (or did not: see the answer's verdict). `sent_at` is when the request left."""
 
     request: ApiRequest
     answer: Answer[object]
+    sent_at: Instant
 
 
 class DiskTrouble(StrEnum):

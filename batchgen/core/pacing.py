@@ -8,8 +8,8 @@ long it is, and even spacing is right for each.
 from __future__ import annotations
 
 from batchgen.core.model import Instant
-from batchgen.core.policy import PollPolicy
-from batchgen.core.retry import Dice, backoff
+from batchgen.core.policy import Dice, PollPolicy
+from batchgen.core.retry import backoff
 
 HEADROOM = 0.97
 """Share of the stated rate that is used: arrival jitters, and N+1 requests must never fall into one window of N."""

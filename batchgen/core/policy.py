@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from batchgen.core.model import Credits, Instant, Spec
+from batchgen.core.model import Credits, Instant, Spec, Upload
 
 
 class OnLostAnswer(StrEnum):
@@ -70,3 +70,19 @@ Quoter = Callable[[Spec], Quote]
 
 Calendar = Callable[[Instant], str]
 """The day (`YYYY-MM-DD`) of an instant in the account's time zone: budgets by day and month go by it."""
+
+Compose = Callable[[Spec, Mapping[str, Upload], str], bytes]
+"""The exact bytes of POST /generations for a spec, its uploads by sha256, and a client_request_id. Same in, same out."""
+
+Dice = Callable[[], float]
+"""A number in [0, 1), drawn by the shell, so that the engine stays pure and a seed replays a night."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The functions that the engine is given, since it may not look outside. All but the dice are pure."""
+
+    quoter: Quoter
+    compose: Compose
+    calendar: Calendar
+    dice: Dice

@@ -11,7 +11,7 @@ from typing import Protocol
 from batchgen.core.answers import Answer, Balance, Render, StoredFile
 from batchgen.core.facts import ManifestFacts, MoneyFacts, Opening, RunAsked, RunFacts, TaskFacts, TaskHistory, TaskQuery
 from batchgen.core.messages import Download, Downloaded, DueArrived, Ended, FetchDue, Glimpse, Record, SendUpload, Step
-from batchgen.core.model import Instant, KnownTask, Manifest, Spec, Upload
+from batchgen.core.model import Instant, KnownTask, Manifest
 from batchgen.core.plan import Action
 
 
@@ -68,10 +68,6 @@ class Media(Protocol):
     async def save(self, request: Download, owner: Owner) -> Downloaded:
         """Fetch a result into its place, durably. Trouble is part of the result, not raised."""
         ...
-
-
-Compose = Callable[[Spec, Mapping[str, Upload], str], bytes]
-"""The exact bytes of POST /generations for a spec, its uploads by sha256, and a client_request_id. Pure: same in, same out."""
 
 
 class Ledger(Protocol):

@@ -19,7 +19,7 @@ class Prices:
         """Start from what the ledger saw; `quoter` gives the settings' or the catalogue's price."""
         self._quoter = quoter
         self._seen = dict(seen)
-        self._probes: dict[str, str] = {}
+        self._probes: dict[str, str] = {}  # by model: one surprise at a time
 
     def quote(self, spec: Spec) -> Quote:
         """Return what to hold: what the server reserved last, but never less than the settings state."""
@@ -29,9 +29,9 @@ class Prices:
             return quote
         return Quote(quote.key, max(seen, quote.credits) if quote.stated else seen, quote.stated)
 
-    def probed(self, price_key: str) -> bool:
-        """True if another attempt is finding out this price, so that a second must wait."""
-        return price_key not in self._seen and price_key in self._probes
+    def must_wait(self, price_key: str) -> bool:
+        """True if this price is unseen and another attempt of the same model is finding out an unseen one."""
+        return price_key not in self._seen and model_of(price_key) in self._probes
 
     def unseen(self, price_key: str) -> bool:
         """True if no bill was ever seen for this price."""
@@ -40,16 +40,30 @@ class Prices:
     def probe(self, price_key: str, key: str) -> None:
         """Let the attempt `key` find out an unseen price."""
         if price_key not in self._seen:
-            self._probes.setdefault(price_key, key)
+            self._probes.setdefault(model_of(price_key), key)
 
     def saw(self, price_key: str, credits: Credits) -> None:
         """Take a price from the server."""
         self._seen[price_key] = credits
-        self._probes.pop(price_key, None)
 
-    def ended(self, price_key: str, key: str) -> bool:
-        """Take the end of an attempt. True if it was finding out a price and did not: the next one must."""
-        if self._probes.get(price_key) == key:
-            del self._probes[price_key]
-            return True
-        return False
+    def found(self, price_key: str, key: str) -> None:
+        """Take it that the attempt `key` needs no longer go alone: its price is known, or it ended without one."""
+        if self._probes.get(model_of(price_key)) == key:
+            del self._probes[model_of(price_key)]
+
+
+def price_key(model: str, params: Mapping[str, object]) -> str:
+    """Name a price: the model and everything that may make it cost more, in one spelling."""
+    return model + "?" + "&".join(f"{name}={params[name]}" for name in sorted(params))
+
+
+def model_of(price_key: str) -> str:
+    """Return the model of a price key."""
+    return price_key.partition("?")[0]
+
+
+def paid(final: Credits | None, reserved: Credits | None, hold: Credits) -> Credits:
+    """Return what a succeeded attempt cost: final_credits; reserved_credits where that still says 0; else what was held."""
+    if final:
+        return final
+    return hold if reserved is None else reserved

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from enum import StrEnum
 
-Dice = Callable[[], float]
-"""A number in [0, 1), drawn by the shell, so that the engine stays pure and a seed replays a night."""
+from batchgen.core.answers import NOT_DONE, Verdict
+from batchgen.core.policy import Dice, OnLostAnswer
 
 BASE = 1.0
 CAP = 60.0
@@ -28,3 +28,32 @@ def backoff(tries: int, dice: Dice, *, after: float | None = None) -> float:
     """
     window = min(CAP, BASE * 2.0 ** min(tries - 1, 10))
     return max(FLOOR, after or 0.0, dice() * window)
+
+
+class Fate(StrEnum):
+    """What becomes of an attempt whose create was answered."""
+
+    ACCEPTED = "accepted"
+    AGAIN = "again"  # the same bytes, later
+    REFUSED = "refused"  # certain: nothing was bought
+    LEFT = "left"  # stays submitting: no proof either way, and repeating now is no use
+    IN_DOUBT = "in_doubt"
+
+
+def judge_create(verdict: Verdict, *, lost: int, on_lost: OnLostAnswer) -> Fate:
+    """Decide about an attempt by its answer; `lost` counts earlier sends of the same attempt that got no answer.
+
+    A refusal is proof only if no earlier send lost its answer: the server may check credits or params before it looks
+    at the key, and so refuse the repeat of a purchase that it made.
+    """
+    if verdict is Verdict.OK:
+        return Fate.ACCEPTED
+    if verdict is Verdict.LOST:
+        return Fate.IN_DOUBT if on_lost is OnLostAnswer.HOLD else Fate.AGAIN
+    if verdict in NOT_DONE:
+        return Fate.AGAIN
+    if verdict is Verdict.CONFLICT:
+        return Fate.IN_DOUBT
+    if not lost:
+        return Fate.REFUSED
+    return Fate.LEFT if verdict in {Verdict.KEY, Verdict.FUNDS} else Fate.IN_DOUBT

@@ -1,0 +1,49 @@
+"""What the parts of the engine share: the time, the policy, the money, and the records being written in this step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from batchgen.core.answers import Fault
+from batchgen.core.budget import Budgets, Purse
+from batchgen.core.messages import Ended, Noted, Record
+from batchgen.core.model import Credits, Instant
+from batchgen.core.pacing import Pace
+from batchgen.core.policy import Calendar, Dice, Policy
+from batchgen.core.pricing import Prices
+
+
+@dataclass(slots=True)
+class Desk:
+    """Shared by the engine's parts; every change of state ends up in `records`."""
+
+    policy: Policy
+    calendar: Calendar
+    dice: Dice
+    pace: Pace
+    prices: Prices
+    budgets: Budgets
+    purse: Purse
+    now: Instant = 0.0
+    records: list[Record] = field(default_factory=list)
+    halted: Ended | None = None  # nothing new leaves; the run ends when what is in the air has landed
+    dry: bool = False  # the server said insufficient_credits
+    work_left: str = ""  # why work is left although nothing is wrong
+    undelivered: str = ""  # why paid or submitted work is left that the service should have finished
+    saved: int = 0
+    failed: int = 0
+    blocked: int = 0
+    in_doubt: int = 0
+    captured: Credits = 0
+
+    def write(self, *records: Record) -> None:
+        """Add records to this step's transaction."""
+        self.records.extend(records)
+
+    def note(self, event: str, *, key: str = "", fault: Fault | None = None, detail: str = "") -> None:
+        """Remember something that moves no state."""
+        self.write(Noted(event, self.now, key=key, fault=fault, detail=detail))
+
+    def halt(self, ended: Ended) -> None:
+        """Start nothing new. The first reason stands."""
+        self.halted = self.halted or ended

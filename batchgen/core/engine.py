@@ -1,0 +1,310 @@
+"""The engine: it is told what happened and answers with what to do.
+
+    step(now, events) -> Step(records, requests, wake_at, ended)
+
+In the manner of h11 and of etcd/raft's "ready" loop: the shell commits the records in one transaction, and only when
+that is durable starts the requests. So "intent before send" is not a habit but the only way that the program can work,
+and a crash is a cut between two lines.
+
+The parts: `submissions` decides what is bought next, `flights` keeps what is in flight, `landings` takes the answers;
+they share a `desk`. This module takes turns between them, keeps the rate, and knows when the run is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+from batchgen.core.answers import Answer, Balance, Fault, Render, StoredFile, Verdict
+from batchgen.core.budget import Budgets, Purse
+from batchgen.core.desk import Desk
+from batchgen.core.facts import Opening
+from batchgen.core.flights import Flights
+from batchgen.core.landings import Landings
+from batchgen.core.lanes import Lane
+from batchgen.core.live import Live
+from batchgen.core.messages import (
+    Answered,
+    ApiRequest,
+    AskBalance,
+    AskStatus,
+    CheckUpload,
+    Download,
+    Downloaded,
+    DueArrived,
+    Ended,
+    Event,
+    FetchDue,
+    Glimpse,
+    SendCreate,
+    SendUpload,
+    Step,
+    StopAsked,
+    StopReason,
+)
+from batchgen.core.model import Instant
+from batchgen.core.pacing import Pace
+from batchgen.core.policy import Given, Policy
+from batchgen.core.pricing import Prices
+from batchgen.core.states import AttemptState
+from batchgen.core.submissions import Submissions
+from batchgen.errors import ExitCode
+
+IN_THE_AIR = 24
+"""API requests at once. Beyond 16-32 an HTTP/1.1 connection pool only queues, and an answer's tail grows long."""
+
+SILENT = frozenset({Verdict.LOST, Verdict.UNSENT, Verdict.DISABLED, Verdict.BUSY})
+"""Verdicts that do not show a service at work."""
+
+STOPS = {
+    StopReason.INTERRUPT: Ended(ExitCode.INTERRUPTED, "interrupted by SIGINT"),
+    StopReason.TERMINATE: Ended(ExitCode.TERMINATED, "terminated by SIGTERM"),
+}
+
+
+class Engine:
+    """One run's decisions. Not thread-safe; call `step` from one place."""
+
+    def __init__(self, opening: Opening, policy: Policy, given: Given) -> None:
+        """Start from what the ledger says."""
+        self._desk = Desk(
+            policy=policy,
+            calendar=given.calendar,
+            dice=given.dice,
+            pace=Pace(policy.requests_per_minute, opening.not_before),
+            prices=Prices(given.quoter, opening.prices),
+            budgets=Budgets(opening.manifests, policy, opening.spending),
+            purse=Purse(policy.account.keep_balance),
+            failed=opening.failed,
+            blocked=opening.blocked,
+            in_doubt=opening.in_doubt,
+        )
+        self._already_failed = opening.failed + opening.blocked
+        self._flights = Flights(self._desk)
+        lanes = [Lane(manifest, opening.only) for manifest in opening.manifests]
+        self._submissions = Submissions(self._desk, self._flights, lanes, given.compose)
+        self._landings = Landings(self._desk, self._flights, refused=self._refused, due_again=self._submissions.due_again)
+        self._opening: Opening | None = opening
+        self._polls_turn = False
+        self._silent_since: Instant | None = None
+        self._asking_balance = False
+        self._second_chance = True  # after insufficient_credits, once
+
+    def step(self, now: Instant, events: Iterable[Event]) -> Step:
+        """Take what happened by `now`, and say what to do about it."""
+        desk = self._desk
+        desk.now = max(now, desk.now)
+        desk.records = []
+        desk.budgets.roll(desk.calendar(desk.now))
+        self._resume()
+        for event in events:
+            self._take(event)
+        requests: list[ApiRequest | Download | FetchDue] = []
+        if not desk.halted:
+            self._flights.wake()
+            self._judge()
+            self._submissions.prepare()
+            requests = self._start()
+        ended = self._ended()
+        return Step(tuple(desk.records), tuple(requests), None if ended else self._wake_at(), ended)
+
+    def _resume(self) -> None:
+        """Take over what earlier runs left, at the first step: only then is the time known."""
+        if self._opening is not None:
+            for fact in self._opening.live:
+                lane = self._submissions.lanes[fact.due.task.manifest]
+                self._flights.resume(fact, lane)
+            self._opening = None
+
+    # ---------------------------------------------------------------- events
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Answered():
+                self._answered(event)
+            case Downloaded():
+                self._landings.downloaded(event)
+            case DueArrived():
+                self._submissions.due_arrived(event)
+            case StopAsked():
+                self._desk.halt(STOPS[event.reason])
+
+    def _answered(self, event: Answered) -> None:
+        self._weather(event)
+        match event.request:
+            case SendCreate(key=key):
+                self._landings.created(key, cast("Answer[Render]", event.answer))
+            case AskStatus(key=key):
+                self._landings.looked(key, cast("Answer[Render]", event.answer))
+            case SendUpload() as request:
+                self._submissions.uploaded(request, cast("Answer[StoredFile]", event.answer))
+            case CheckUpload() as request:
+                self._submissions.checked(request, cast("Answer[StoredFile]", event.answer))
+            case AskBalance():
+                self._balance(cast("Answer[Balance]", event.answer))
+
+    def _weather(self, event: Answered) -> None:
+        """Learn from any answer how the service is: too busy, away, or refusing the key."""
+        desk, answer = self._desk, event.answer
+        fault = answer.fault or Fault("", "")
+        if answer.verdict in {Verdict.BUSY, Verdict.DISABLED}:
+            until = desk.pace.slow_down(desk.now, desk.dice, after=answer.retry_after, sent_at=event.sent_at)
+            desk.note("slow_down", fault=answer.fault, detail=repr(until))
+        if answer.verdict in SILENT:
+            self._silent_since = self._silent_since if self._silent_since is not None else desk.now
+            if desk.now - self._silent_since > desk.policy.outage_patience:
+                desk.halt(Ended(ExitCode.UNAVAILABLE, f"the service is not available: {fault.code}: {fault.message}"))
+            return
+        self._silent_since = None
+        desk.pace.good()
+        if answer.verdict is Verdict.KEY:
+            desk.halt(Ended(ExitCode.KEY_REFUSED, f"the API key was refused: {fault.code}: {fault.message}"))
+        elif answer.verdict is Verdict.FUNDS:
+            desk.dry = True
+
+    def _refused(self, live: Live, verdict: Verdict, fault: Fault) -> None:
+        """Decide about a task whose create was refused for certain."""
+        said = f"{fault.code}: {fault.message}"
+        if verdict in {Verdict.KEY, Verdict.FUNDS}:
+            self._landings.give_back(live, said)
+            self._landings.due_again(live, failures=live.due.failures)
+            return
+        suspects = self._submissions.suspects(live)
+        if suspects:
+            self._landings.give_back(live, f"{said}; checking its references")
+            self._landings.number(live)
+            self._submissions.accuse(live, fault, suspects)
+            return
+        self._landings.give_up(live, said)
+        self._landings.failed_invalid(live)
+
+    def _judge(self) -> None:
+        for accused in self._submissions.judged():
+            self._landings.give_up(accused.live, f"{accused.fault.code}: {accused.fault.message}")
+            self._landings.failed_invalid(accused.live)
+
+    def _balance(self, answer: Answer[Balance]) -> None:
+        self._asking_balance = False
+        if answer.verdict is not Verdict.OK or answer.value is None:
+            self._desk.purse.closed()
+            return
+        self._desk.purse.answered(answer.value.credits)
+        self._desk.note("balance", detail=str(answer.value.credits))
+        if self._desk.dry:
+            self._desk.dry = not self._submissions.affordable(answer.value.credits)
+            self._second_chance = False
+
+    # ---------------------------------------------------------------- requests
+
+    def _start(self) -> list[ApiRequest | Download | FetchDue]:
+        requests: list[ApiRequest | Download | FetchDue] = list(self._submissions.fetches())
+        while self._desk.pace.ready(self._desk.now) and self._airborne < IN_THE_AIR:
+            request = self._next()
+            if request is None:
+                break
+            self._desk.pace.take(self._desk.now)
+            requests.append(request)
+        while (download := self._flights.next_download()) is not None:
+            requests.append(download)
+        return requests
+
+    @property
+    def _airborne(self) -> int:
+        return self._flights.airborne + self._submissions.uploads.airborne + self._asking_balance
+
+    def _next(self) -> ApiRequest | None:
+        """Return the next request of the account's rate. Buying and looking take turns, so neither starves the other."""
+        if self._wants_balance():
+            self._asking_balance = True
+            self._desk.purse.asked(self._flights.open_holds)
+            return AskBalance()
+        self._polls_turn = not self._polls_turn
+        if self._polls_turn:
+            return self._flights.next_poll() or self._next_purchase()
+        return self._next_purchase() or self._flights.next_poll()
+
+    def _next_purchase(self) -> ApiRequest | None:
+        while (live := self._flights.pop_send()) is not None:
+            if self._desk.now - live.submitted_at <= self._desk.policy.replay_window:
+                return self._flights.repeat(live)
+            why = "its outcome is unknown, and the time in which repeating it is safe (replay_window) has passed"
+            self._landings.doubt(live, why, None)
+        return self._submissions.next_create() or self._submissions.next_upload()
+
+    def _wants_balance(self) -> bool:
+        if self._asking_balance:
+            return False
+        if self._desk.dry:
+            return self._second_chance and not self._flights.at_work and not self._drained
+        return self._desk.purse.stale and not self._drained
+
+    # ---------------------------------------------------------------- the end
+
+    @property
+    def _drained(self) -> bool:
+        return all(lane.drained for lane in self._submissions.lanes.values())
+
+    def _ended(self) -> Ended | None:
+        desk = self._desk
+        if self._airborne or self._flights.transferring:
+            return None
+        if desk.halted:
+            return desk.halted
+        if self._flights.at_work or self._submissions.busy or self._wants_balance():
+            return None
+        self._stop_held_back()
+        return self._verdict() if self._drained else None
+
+    def _stop_held_back(self) -> None:
+        """With nothing in flight that could release credits, a budget that says no is the end of a manifest's way."""
+        for lane in self._submissions.lanes.values():
+            why = self._submissions.closed or lane.held_back
+            if why and not lane.drained:
+                for row in lane.stop(why):
+                    lane.let_go(row)
+                self._desk.work_left = self._desk.work_left or why
+
+    def _verdict(self) -> Ended:
+        desk, lanes = self._desk, self._submissions.lanes.values()
+        if desk.undelivered:
+            return Ended(ExitCode.UNAVAILABLE, desk.undelivered)
+        if desk.in_doubt:
+            return Ended(ExitCode.IN_DOUBT, f"{desk.in_doubt} attempts are in doubt")
+        for lane in lanes:
+            if lane.broken:
+                return Ended(ExitCode.SOME_FAILED, f"manifest {lane.manifest.name} was stopped: {lane.stopped}")
+        if desk.work_left:
+            return Ended(ExitCode.STOPPED_EARLY, desk.work_left)
+        if desk.failed or desk.blocked:
+            return Ended(ExitCode.SOME_FAILED, f"{desk.failed} tasks failed, {desk.blocked} are blocked")
+        return Ended(ExitCode.DONE, "everything asked for is done")
+
+    def _wake_at(self) -> Instant | None:
+        desk = self._desk
+        if desk.halted:
+            return None
+        waits: Sequence[Instant | None] = (
+            self._flights.next_wake,
+            self._submissions.next_wake(),
+            desk.pace.next_at if not desk.pace.ready(desk.now) else None,
+        )
+        return min((at for at in waits if at is not None), default=None)
+
+    # ---------------------------------------------------------------- for watchers
+
+    def glimpse(self) -> Glimpse:
+        """Return how the run stands, for whoever watches."""
+        lives = list(self._flights.lives())
+        desk = self._desk
+        held_back = (lane.held_back for lane in self._submissions.lanes.values())
+        return Glimpse(
+            uploading=self._submissions.uploads.airborne,
+            submitting=sum(live.state is AttemptState.SUBMITTING for live in lives),
+            rendering=sum(live.state is AttemptState.ACCEPTED for live in lives),
+            downloading=self._flights.transferring,
+            saved=desk.saved,
+            failed=desk.failed + desk.blocked - self._already_failed,
+            held=self._flights.open_holds,
+            captured=desk.captured,
+            waiting_for=self._submissions.closed or next((why for why in held_back if why), ""),
+        )

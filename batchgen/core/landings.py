@@ -1,0 +1,337 @@
+"""What answers do to the attempts in flight, and what attempts do to the money.
+
+Money moves only here: more of a hold if the server reserves more than expected, and one closing, in which captures and
+releases together make up the holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from batchgen.core import states
+from batchgen.core.answers import NOT_DONE, Answer, Fault, Render, RenderStatus, Verdict
+from batchgen.core.desk import Desk
+from batchgen.core.flights import Flights
+from batchgen.core.live import Live
+from batchgen.core.messages import DiskTrouble, Downloaded, Ended, MoneyKind, MoneyMoved, OutputSaved, TaskMoved
+from batchgen.core.model import Credits, DueTask
+from batchgen.core.pacing import first_look, next_look
+from batchgen.core.pricing import paid
+from batchgen.core.retry import DOWNLOAD_TRIES, REFRESHES, Fate, backoff, judge_create
+from batchgen.core.states import AttemptEvent, TaskEvent
+from batchgen.errors import ExitCode
+
+Refused = Callable[[Live, Verdict, Fault], None]
+"""What the submissions do about a refused create: they know the uploads that may be the cause."""
+
+
+class Landings:
+    """Takes the answers about attempts in flight."""
+
+    def __init__(self, desk: Desk, flights: Flights, *, refused: Refused, due_again: Callable[[Live], None]) -> None:
+        """`refused` decides about a task whose create was refused, `due_again` takes a task that wants another attempt."""
+        self._desk = desk
+        self._flights = flights
+        self._refused = refused
+        self._due_again = due_again
+
+    # ---------------------------------------------------------------- creates
+
+    def created(self, key: str, answer: Answer[Render]) -> None:
+        """Take the answer to a create."""
+        live = self._flights.landed(key)
+        fate = judge_create(answer.verdict, lost=live.lost, on_lost=self._desk.policy.on_lost_answer)
+        if fate is Fate.ACCEPTED and answer.value is not None:
+            self._accept(live, answer.value)
+        elif fate is Fate.AGAIN:
+            self._again(live, answer)
+        elif fate is Fate.REFUSED:
+            self._refuse(live, answer)
+        elif fate is Fate.IN_DOUBT:
+            self.doubt(live, _why_doubt(answer), answer.fault)
+        else:
+            self._flights.leave(live, "an earlier answer was lost, and the server refuses to repeat it now")
+            self._desk.work_left = self._desk.work_left or "an attempt whose answer was lost must be repeated by the next run"
+            self._note_trouble(live, answer)
+
+    def _accept(self, live: Live, render: Render) -> None:
+        live.task_id, live.accepted_at = render.task_id, self._desk.now
+        live.tries, live.trouble_since = 0, None
+        self._flights.move(live, AttemptEvent.ACCEPTED, task_id=render.task_id, reserved=render.reserved)
+        self._reserve(live, render)
+        if render.status in {RenderStatus.SUCCEEDED, RenderStatus.FAILED}:
+            self._seen(live, render)
+        else:
+            self._flights.schedule(live, first_look(self._desk.policy.poll, self._desk.now))
+
+    def _again(self, live: Live, answer: Answer[Render]) -> None:
+        if answer.verdict is Verdict.LOST:
+            live.lost += 1
+            self._flights.move(live, AttemptEvent.ANSWER_LOST, fault=answer.fault, lost=True)
+        else:
+            self._note_trouble(live, answer)
+        self._retry_later(live, answer)
+
+    def _refuse(self, live: Live, answer: Answer[Render]) -> None:
+        fault = answer.fault or Fault("", "the server refused the request")
+        self._flights.move(live, AttemptEvent.REFUSED, fault=fault)
+        self._close(live, 0)
+        self._land(live)
+        self._refused(live, answer.verdict, fault)
+
+    def give_up(self, live: Live, why: str) -> None:
+        """Fail a task for good."""
+        self._move_task(live, TaskEvent.GIVEN_UP, why)
+        self._desk.failed += 1
+        live.lane.let_go(live.due.row)
+
+    def give_back(self, live: Live, why: str) -> None:
+        """Make a task pending again."""
+        self._move_task(live, TaskEvent.RETURNED, why)
+
+    def doubt(self, live: Live, why: str, fault: Fault | None) -> None:
+        """Give an attempt to a person: its outcome is unknown, its credits stay held, and nothing is sent for it any more."""
+        self._flights.move(live, AttemptEvent.DOUBTED, fault=fault)
+        self._move_task(live, TaskEvent.BLOCKED, f"in doubt: {why}")
+        self._desk.in_doubt += 1
+        self._desk.blocked += 1
+        self._desk.prices.found(live.price_key, live.key)
+        live.lane.in_flight -= 1
+        live.lane.let_go(live.due.row)
+        self._flights.remove(live)
+
+    # ---------------------------------------------------------------- polls
+
+    def looked(self, key: str, answer: Answer[Render]) -> None:
+        """Take the answer to a status question."""
+        live = self._flights.landed(key)
+        if answer.verdict is Verdict.OK and answer.value is not None:
+            live.tries, live.trouble_since, live.missing_since = 0, None, None
+            if live.in_flight:
+                self._reserve(live, answer.value)
+                self._seen(live, answer.value)
+            else:
+                self._refreshed(live, answer.value)
+        elif answer.verdict is Verdict.MISSING:
+            self._missing(live, answer)
+        elif answer.verdict is Verdict.KEY:
+            self._flights.leave(live, "the key was refused")
+        else:
+            self._note_trouble(live, answer)
+            self._retry_later(live, answer)
+
+    def _seen(self, live: Live, render: Render) -> None:
+        if render.status is RenderStatus.SUCCEEDED and (render.urls or self._waited_long(live)):
+            self._succeed(live, render)
+        elif render.status is RenderStatus.FAILED:
+            self._fail(live, render)
+        else:
+            self._not_yet(live, render)
+
+    def _waited_long(self, live: Live) -> bool:
+        """True once a render that succeeded without naming its results has had time to name them."""
+        live.missing_since = live.missing_since or self._desk.now
+        return self._desk.now - live.missing_since >= self._desk.policy.missing_patience
+
+    def _not_yet(self, live: Live, render: Render) -> None:
+        if render.status is RenderStatus.UNKNOWN and live.strange != render.said:
+            live.strange = render.said
+            self._desk.note("unknown_status", key=live.key, detail=render.said)
+        if self._desk.now - live.accepted_at > self._desk.policy.render_timeout:
+            self._flights.leave(live, "still rendering after render_timeout")
+            self._desk.work_left = self._desk.work_left or "some renders take longer than render_timeout; the next run picks them up"
+            return
+        self._flights.schedule(live, next_look(self._desk.policy.poll, live.accepted_at, self._desk.now))
+
+    def _succeed(self, live: Live, render: Render) -> None:
+        cost = paid(render.final, live.reserved, live.hold)
+        live.final, live.urls, live.ended_at = cost, render.urls, self._desk.now
+        self._flights.move(live, AttemptEvent.SUCCEEDED, final=render.final, urls=render.urls)
+        self._desk.prices.saw(live.price_key, cost)
+        self._close(live, cost)
+        self._move_task(live, TaskEvent.RENDERED, "")
+        live.lane.in_flight -= 1
+        live.lane.succeeded()
+        self._fetch(live)
+
+    def _fail(self, live: Live, render: Render) -> None:
+        fault = render.error or Fault("generation_failed", "the server says only that the render failed")
+        kept = live.hold if render.final is None else render.final
+        self._flights.move(live, AttemptEvent.FAILED, final=render.final, fault=fault)
+        self._close(live, kept)
+        self._land(live)
+        failures = live.due.failures + 1
+        if live.superseded or not live.wanted:
+            self.give_back(live, "its render failed; the manifest has changed since")
+            self.due_again(live, failures=0)
+        elif failures <= live.lane.manifest.retries:
+            self.give_back(live, f"its render failed ({fault.code}: {fault.message}); tried again")
+            self.due_again(live, failures=failures)
+        else:
+            self.give_up(live, f"{fault.code}: {fault.message}")
+            self._break(live, refused=False)
+
+    def due_again(self, live: Live, *, failures: int) -> None:
+        """Hand a task back for another attempt, if the manifest still wants it."""
+        self.number(live, failures=failures)
+        if live.wanted:
+            self._due_again(live)
+        else:
+            live.lane.let_go(live.due.row)
+
+    def number(self, live: Live, *, failures: int | None = None) -> None:
+        """Count an attempt that ended, so that the next one has a number, and so an id, of its own."""
+        due = live.due
+        live.due = DueTask(
+            due.row, due.task, due.fingerprint, max(due.attempts, live.number), due.failures if failures is None else failures
+        )
+
+    def _break(self, live: Live, *, refused: bool) -> None:
+        why = live.lane.failed(refused=refused)
+        if why:
+            self.stop_lane(live, why)
+
+    def failed_invalid(self, live: Live) -> None:
+        """Count a task that failed because its create was refused."""
+        self._break(live, refused=True)
+
+    def stop_lane(self, live: Live, why: str) -> None:
+        """Submit nothing more of this manifest."""
+        for row in live.lane.stop(why, broken=True):
+            live.lane.let_go(row)
+
+    def _missing(self, live: Live, answer: Answer[Render]) -> None:
+        live.missing_since = live.missing_since or self._desk.now
+        self._note_trouble(live, answer)
+        if self._desk.now - live.missing_since < self._desk.policy.missing_patience:
+            self._flights.schedule(live, self._desk.now + self._desk.policy.poll.slowest)
+        elif live.in_flight:
+            self.doubt(live, "the server accepted it, but does not know it any more (another account's key?)", answer.fault)
+        else:
+            self._undelivered(live, "the server does not know a render that it finished")
+
+    # ---------------------------------------------------------------- files
+
+    def _fetch(self, live: Live) -> None:
+        if live.urls:
+            self._flights.want_files(live)
+        else:
+            self._undelivered(live, "the server names no result of a render that it finished")
+
+    def _refreshed(self, live: Live, render: Render) -> None:
+        live.ended_at = live.ended_at or self._desk.now
+        live.urls = render.urls or live.urls
+        self._fetch(live)
+        self._saved_all(live)
+
+    def downloaded(self, event: Downloaded) -> None:
+        """Take the end of a download."""
+        live = self._flights.get(event.request.key)
+        live.fetching -= 1
+        self._flights.transferring -= 1
+        if event.output is not None:
+            live.transfers = 0
+            live.saved.add(event.output.index)
+            self._desk.write(OutputSaved(live.key, event.output, self._desk.now, event.displaced))
+            if event.message:
+                self._desk.note("saved_aside", key=live.key, detail=event.message)
+            self._saved_all(live)
+        else:
+            self._trouble(live, event)
+
+    def _saved_all(self, live: Live) -> None:
+        if not live.urls or not set(range(len(live.urls))) <= live.saved:
+            return
+        if live.superseded and live.wanted:
+            self._move_task(live, TaskEvent.SUPERSEDED, "the manifest has changed since this render was bought")
+            self._flights.remove(live)
+            self.due_again(live, failures=0)
+        else:
+            self._move_task(live, TaskEvent.SAVED, "")
+            self._desk.saved += 1
+            self._flights.remove(live)
+            live.lane.let_go(live.due.row)
+
+    def _trouble(self, live: Live, event: Downloaded) -> None:
+        self._desk.note(f"download_{event.trouble}", key=live.key, detail=event.message)
+        live.transfers += 1
+        if event.trouble is DiskTrouble.DISK:
+            self._flights.leave(live, event.message)
+            self._desk.halt(Ended(ExitCode.UNAVAILABLE, f"cannot write a result: {event.message}"))
+            return
+        # Old URLs are not tried again: how long they live is not documented, so fresh ones are asked for first.
+        live.refreshes += event.trouble is DiskTrouble.GONE
+        if event.trouble is DiskTrouble.REFUSED or live.transfers > DOWNLOAD_TRIES or live.refreshes > REFRESHES:
+            self._undelivered(live, event.message)
+        elif not live.fetching:
+            self._flights.schedule(live, self._desk.now + backoff(live.transfers, self._desk.dice, after=event.retry_after))
+
+    def _undelivered(self, live: Live, why: str) -> None:
+        self._flights.leave(live, why)
+        self._desk.note("undelivered", key=live.key, detail=why)
+        self._desk.undelivered = self._desk.undelivered or f"a paid render could not be fetched: {why}"
+
+    # ---------------------------------------------------------------- shared
+
+    def _move_task(self, live: Live, event: TaskEvent, note: str) -> None:
+        after = states.advance_task(live.task_state, event)
+        self._desk.write(TaskMoved(live.due.row, event, live.task_state, after, self._desk.now, note))
+        live.task_state = after
+
+    def _land(self, live: Live) -> None:
+        """Take an attempt out of flight that ended without a render."""
+        live.lane.in_flight -= 1
+        self._flights.remove(live)
+
+    def _reserve(self, live: Live, render: Render) -> None:
+        """Learn the price; hold more if the server reserved more than was held."""
+        if render.reserved is None:
+            return
+        live.reserved = render.reserved
+        self._desk.prices.saw(live.price_key, render.reserved)
+        self._desk.prices.found(live.price_key, live.key)
+        self._hold_more(live, render.reserved - live.hold)
+
+    def _hold_more(self, live: Live, more: Credits) -> None:
+        if more <= 0:
+            return
+        live.hold += more
+        self._desk.write(MoneyMoved(live.key, MoneyKind.HOLD, more, self._desk.now))
+        self._desk.budgets.hold(live.lane.manifest.name, more, live.day, this_run=live.this_run)
+        self._desk.purse.hold(more)
+
+    def _close(self, live: Live, cost: Credits) -> None:
+        """Capture what an attempt cost and release the rest of its hold."""
+        self._hold_more(live, cost - live.hold)
+        rest = live.hold - cost
+        if cost or not rest:
+            self._desk.write(MoneyMoved(live.key, MoneyKind.CAPTURE, cost, self._desk.now))
+        if rest:
+            self._desk.write(MoneyMoved(live.key, MoneyKind.RELEASE, rest, self._desk.now))
+        self._desk.captured += cost
+        self._desk.budgets.release(live.lane.manifest.name, rest, live.day, this_run=live.this_run)
+        self._desk.purse.closed()
+        self._desk.prices.found(live.price_key, live.key)
+
+    def _retry_later(self, live: Live, answer: Answer[Render]) -> None:
+        live.tries += 1
+        live.trouble_since = live.trouble_since or self._desk.now
+        if self._desk.now - live.trouble_since > self._desk.policy.outage_patience:
+            self._flights.leave(live, "the service did not answer for it")
+            self._desk.undelivered = self._desk.undelivered or "the service gave no usable answer about some attempts"
+            return
+        self._flights.schedule(live, self._desk.now + backoff(live.tries, self._desk.dice, after=answer.retry_after))
+
+    def _note_trouble(self, live: Live, answer: Answer[Render]) -> None:
+        if live.tries == 0 or answer.verdict not in NOT_DONE:
+            self._desk.note(f"answer_{answer.verdict}", key=live.key, fault=answer.fault)
+
+
+def _why_doubt(answer: Answer[Render]) -> str:
+    match answer.verdict:
+        case Verdict.LOST:
+            return "the answer to its purchase was lost, and on_lost_answer says to ask a person"
+        case Verdict.CONFLICT:
+            return "the server knows its key with another request (idempotency_conflict)"
+        case _:
+            return "an earlier answer was lost, and now the server refuses the same request: it may have been bought"

@@ -1,0 +1,290 @@
+"""What is submitted next: due tasks, their uploads, the price and the budgets that let them pass.
+
+A task passes these gates in order: its references are on the server, its manifest has a place in flight, its price is
+known (or it goes alone to find it out), and every budget allows its hold. Only then does an attempt exist.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from batchgen.core import states
+from batchgen.core.answers import NOT_DONE, Answer, Fault, StoredFile, Verdict
+from batchgen.core.desk import Desk
+from batchgen.core.flights import Flights
+from batchgen.core.lanes import PAGE, Lane
+from batchgen.core.live import Live
+from batchgen.core.messages import CheckUpload, DueArrived, FetchDue, SendCreate, SendUpload, TaskMoved, UploadForgotten, UploadStored
+from batchgen.core.model import Credits, DueTask, Instant, Reference, Upload, client_request_id
+from batchgen.core.policy import Compose
+from batchgen.core.retry import backoff
+from batchgen.core.states import TaskEvent, TaskState
+from batchgen.core.uploads import Pending, Uploads, upload_key
+
+AHEAD = 4
+"""Tasks beyond the free places whose references are uploaded in advance."""
+
+
+@dataclass(slots=True)
+class Accused:
+    """A task whose create was refused, with the uploads that may be the cause."""
+
+    live: Live
+    fault: Fault
+    references: set[str]
+
+
+class Submissions:
+    """The lanes of a run and the gates before a purchase."""
+
+    def __init__(self, desk: Desk, flights: Flights, lanes: Iterable[Lane], compose: Compose) -> None:
+        """`compose` makes the exact bytes of a create."""
+        self._desk = desk
+        self._flights = flights
+        self._compose = compose
+        self.lanes = {lane.manifest.name: lane for lane in lanes}
+        self._turn = deque(self.lanes.values())
+        self._parked: list[tuple[Lane, DueTask, str]] = []  # with the price key they wait for
+        self._waiting: dict[str, list[tuple[Lane, DueTask]]] = {}  # by the reference they wait for
+        self._accused: list[Accused] = []
+        self.uploads = Uploads()
+        self.bought = 0
+
+    # ---------------------------------------------------------------- from the ledger
+
+    def fetches(self) -> list[FetchDue]:
+        """Return the pages of due tasks that are wanted now."""
+        return [fetch for lane in self.lanes.values() if (fetch := lane.fetch())]
+
+    def due_arrived(self, page: DueArrived) -> None:
+        """Take a page of due tasks and the uploads that the server has for them."""
+        for upload in page.uploads:
+            self.uploads.known.setdefault(upload.sha256, upload)
+        self.lanes[page.request.manifest].arrived(page)
+
+    def due_again(self, live: Live) -> None:
+        """Take a task that wants another attempt."""
+        if live.lane.stopped:
+            live.lane.let_go(live.due.row)
+        else:
+            live.lane.again(live.due)
+
+    # ---------------------------------------------------------------- the gates
+
+    def prepare(self) -> None:
+        """Bring due tasks as far as the last gate: references on the server, price not waited for by another."""
+        parked, self._parked = self._parked, []
+        for lane, due, key in parked:
+            if self._desk.prices.must_wait(key):
+                self._parked.append((lane, due, key))
+            else:
+                self._arrive(lane, due)
+        for lane in self.lanes.values():
+            while lane.due and not lane.held_back and len(lane.ready) < self._ahead(lane):
+                self._stage(lane, lane.due.popleft())
+
+    def _ahead(self, lane: Lane) -> int:
+        places = lane.places()
+        free = self._desk.policy.in_flight if places is None else min(places, self._desk.policy.in_flight)
+        return max(0, min(PAGE, AHEAD + free) - lane.waiting)
+
+    def _stage(self, lane: Lane, due: DueTask) -> None:
+        missing = self.uploads.missing(due.task.spec.references)
+        if not missing:
+            lane.ready.append(due)
+            return
+        lane.waiting += 1
+        for reference in missing:
+            self.uploads.want(reference, due.task.spec.model)
+        self._waiting.setdefault(missing[0].sha256, []).append((lane, due))
+
+    def _arrive(self, lane: Lane, due: DueTask) -> None:
+        """Take a task that has waited."""
+        lane.waiting -= 1
+        if lane.stopped:
+            lane.let_go(due.row)
+        else:
+            self._stage(lane, due)
+
+    @property
+    def closed(self) -> str:
+        """Why nothing at all may be bought now, or ''."""
+        policy = self._desk.policy
+        if self._desk.dry:
+            return "the account has too few credits"
+        if policy.until is not None and self._desk.now >= policy.until:
+            return "the time given by --until has come"
+        if policy.max_tasks is not None and self.bought >= policy.max_tasks:
+            return f"--max-tasks {policy.max_tasks} is reached"
+        return ""
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts of all manifests that take a place."""
+        return sum(lane.in_flight for lane in self.lanes.values())
+
+    def next_create(self) -> SendCreate | None:
+        """Return the next purchase, written down and ready to send, or None; manifests take turns."""
+        if self.closed or self.in_flight >= self._desk.policy.in_flight:
+            return None
+        for _ in range(len(self._turn)):
+            lane = self._turn[0]
+            self._turn.rotate(-1)
+            create = self._create(lane)
+            if create is not None:
+                return create
+        return None
+
+    def _create(self, lane: Lane) -> SendCreate | None:
+        places = lane.places()
+        while lane.ready and not lane.canary_waits and (places is None or places > 0):
+            due = lane.ready[0]
+            quote = self._desk.prices.quote(due.task.spec)
+            if self._desk.prices.must_wait(quote.key):
+                lane.ready.popleft()
+                lane.waiting += 1
+                self._parked.append((lane, due, quote.key))
+                continue
+            refusal = self._desk.budgets.refusal(lane.manifest.name, quote.credits) or self._desk.purse.refusal(quote.credits)
+            lane.held_back = str(refusal or "")
+            if refusal:
+                return None
+            lane.ready.popleft()
+            return self._launch(lane, due)
+        return None
+
+    def _launch(self, lane: Lane, due: DueTask) -> SendCreate:
+        key = client_request_id(due.task.manifest, due.task.id, due.fingerprint, due.attempts + 1)
+        used = {r.sha256: self.uploads.known[r.sha256] for r in due.task.spec.references if r.sha256}
+        body = self._compose(due.task.spec, used, key)
+        self.bought += 1
+        return self._flights.launch(due, lane, self._desk.prices.quote(due.task.spec), body, key)
+
+    # ---------------------------------------------------------------- uploads
+
+    def next_upload(self) -> SendUpload | CheckUpload | None:
+        """Return the next upload to send or to check, or None."""
+        if self.uploads.checks:
+            upload = self.uploads.checks.popleft()
+            self.uploads.airborne += 1
+            return CheckUpload(upload)
+        pending = None if self.closed else self.uploads.ripe(self._desk.now)
+        if pending is None:
+            return None
+        pending.in_air = True
+        self.uploads.airborne += 1
+        return SendUpload(pending.reference, pending.model, upload_key(pending.reference))
+
+    def uploaded(self, request: SendUpload, answer: Answer[StoredFile]) -> None:
+        """Take the answer to an upload."""
+        self.uploads.airborne -= 1
+        pending = self.uploads.pending[request.reference.sha256]
+        pending.in_air = False
+        if answer.verdict is Verdict.OK and answer.value is not None:
+            self._store(request.reference, answer.value)
+        elif answer.verdict in NOT_DONE or answer.verdict is Verdict.LOST:
+            self._upload_later(pending, answer)
+        else:
+            self._upload_refused(request.reference, answer)
+
+    def _store(self, reference: Reference, stored: StoredFile) -> None:
+        upload = Upload(reference.sha256, stored.url, stored.file_id, stored.duration_token, self._desk.now)
+        self.uploads.known[upload.sha256] = upload
+        self.uploads.fresh.add(upload.sha256)
+        self._desk.write(UploadStored(upload, self._desk.now))
+        for lane, due in self._release(upload.sha256):
+            self._arrive(lane, due)
+
+    def _release(self, sha256: str) -> list[tuple[Lane, DueTask]]:
+        del self.uploads.pending[sha256]
+        return self._waiting.pop(sha256, [])
+
+    def _upload_later(self, pending: Pending, answer: Answer[StoredFile]) -> None:
+        pending.tries += 1
+        pending.trouble_since = pending.trouble_since or self._desk.now
+        self._desk.note(f"upload_{answer.verdict}", fault=answer.fault, detail=pending.reference.name)
+        if self._desk.now - pending.trouble_since <= self._desk.policy.outage_patience:
+            pending.not_before = self._desk.now + backoff(pending.tries, self._desk.dice, after=answer.retry_after)
+            return
+        self._desk.undelivered = self._desk.undelivered or f"the service did not take the upload of {pending.reference.name}"
+        for lane, due in self._release(pending.reference.sha256):
+            lane.waiting -= 1
+            lane.let_go(due.row)
+
+    def _upload_refused(self, reference: Reference, answer: Answer[StoredFile]) -> None:
+        """Block every task that uses a reference which the server does not take."""
+        fault = answer.fault or Fault("", "the server refused the upload")
+        why = f"its reference {reference.name} was refused: {fault.code}: {fault.message}"
+        for lane, due in self._release(reference.sha256):
+            lane.waiting -= 1
+            lane.let_go(due.row)
+            if answer.verdict in {Verdict.KEY, Verdict.FUNDS}:
+                continue  # no fault of the reference: the tasks stay pending
+            after = states.advance_task(TaskState.PENDING, TaskEvent.BLOCKED)
+            self._desk.write(TaskMoved(due.row, TaskEvent.BLOCKED, TaskState.PENDING, after, self._desk.now, why))
+            self._desk.blocked += 1
+        self._desk.note("upload_refused", fault=fault, detail=reference.name)
+
+    # ---------------------------------------------------------------- refused creates
+
+    def suspects(self, live: Live) -> list[Upload]:
+        """Return the uploads of an attempt that come from an earlier run: the server may have forgotten them."""
+        used = (self.uploads.known.get(r.sha256) for r in live.due.task.spec.references if r.sha256)
+        return [upload for upload in used if upload is not None and upload.sha256 not in self.uploads.fresh]
+
+    def accuse(self, live: Live, fault: Fault, suspects: list[Upload]) -> None:
+        """Find out whether a create was refused because the server no longer knows a reference."""
+        self._accused.append(Accused(live, fault, {upload.sha256 for upload in suspects}))
+        live.lane.waiting += 1
+        for upload in suspects:
+            if not upload.file_id:
+                self._forget(upload)  # it cannot be asked about, and uploading again costs nothing
+            elif upload.sha256 not in self.uploads.checking:
+                self.uploads.checking[upload.sha256] = upload
+                self.uploads.checks.append(upload)
+
+    def checked(self, request: CheckUpload, answer: Answer[StoredFile]) -> None:
+        """Take the answer about an upload. Anything but a clear yes means: upload it again."""
+        self.uploads.airborne -= 1
+        self.uploads.checking.pop(request.upload.sha256, None)
+        if answer.verdict is Verdict.OK:
+            self.uploads.fresh.add(request.upload.sha256)
+        else:
+            self._forget(request.upload)
+
+    def _forget(self, upload: Upload) -> None:
+        if self.uploads.known.pop(upload.sha256, None) is not None:
+            self._desk.write(UploadForgotten(upload.sha256, self._desk.now))
+
+    def judged(self) -> list[Accused]:
+        """Return the refused tasks whose references are all fine: something else is wrong with them. The others are due again."""
+        open_, guilty = [], []
+        for accused in self._accused:
+            if accused.references & self.uploads.checking.keys():
+                open_.append(accused)
+            elif accused.references <= self.uploads.known.keys():
+                accused.live.lane.waiting -= 1
+                guilty.append(accused)
+            else:
+                accused.live.lane.waiting -= 1
+                self.due_again(accused.live)
+        self._accused = open_
+        return guilty
+
+    # ---------------------------------------------------------------- the end
+
+    @property
+    def busy(self) -> bool:
+        """True if something is on its way to the last gate, or waits to be judged."""
+        return bool(self.uploads.airborne or (self.uploads.pending and not self.closed) or self.uploads.checking or self._accused)
+
+    def affordable(self, balance: Credits) -> bool:
+        """True if the next due task of some manifest costs no more than `balance`."""
+        heads = (lane.ready or lane.due for lane in self.lanes.values())
+        return any(self._desk.prices.quote(queue[0].task.spec).credits <= balance for queue in heads if queue)
+
+    def next_wake(self) -> Instant | None:
+        """When a waiting upload may be tried again."""
+        return self.uploads.next_wake()

@@ -1,0 +1,54 @@
+"""References on their way to the server: each content is uploaded once, however many tasks and runs use it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from dataclasses import dataclass, field
+
+from batchgen.core.model import Instant, Reference, Upload
+
+
+@dataclass(slots=True)
+class Pending:
+    """A reference that is being uploaded, or waits for it."""
+
+    reference: Reference
+    model: str
+    tries: int = 0
+    trouble_since: Instant | None = None
+    not_before: Instant = 0.0
+    in_air: bool = False
+
+
+@dataclass(slots=True)
+class Uploads:
+    """What the server has, what it is being given, and what must be checked."""
+
+    known: dict[str, Upload] = field(default_factory=dict)
+    fresh: set[str] = field(default_factory=set)  # uploaded or checked in this run: not suspect
+    pending: dict[str, Pending] = field(default_factory=dict)
+    checks: deque[Upload] = field(default_factory=deque)
+    checking: dict[str, Upload] = field(default_factory=dict)
+    airborne: int = 0
+
+    def missing(self, references: tuple[Reference, ...]) -> list[Reference]:
+        """Return the files among these references that the server does not have."""
+        return [r for r in references if r.sha256 and r.sha256 not in self.known]
+
+    def want(self, reference: Reference, model: str) -> None:
+        """Ask for an upload, once."""
+        self.pending.setdefault(reference.sha256, Pending(reference, model))
+
+    def ripe(self, now: Instant) -> Pending | None:
+        """Return the next reference to upload now, or None."""
+        return next((p for p in self.pending.values() if not p.in_air and p.not_before <= now), None)
+
+    def next_wake(self) -> Instant | None:
+        """When the next waiting upload may be tried again."""
+        return min((p.not_before for p in self.pending.values() if not p.in_air), default=None)
+
+
+def upload_key(reference: Reference) -> str:
+    """The client_request_id of an upload: a pure function of the content, so that a repeat is recognisable."""
+    return "bg-file-" + hashlib.sha256(reference.sha256.encode()).hexdigest()[:40]
