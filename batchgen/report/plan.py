@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from batchgen.core.forecast import Binding, ManifestPlan, PlanFacts
 from batchgen.core.plan import BUYING, Action, ActionKind
-from batchgen.report.text import clean, counted, cut, number, size, span
+from batchgen.report.columns import cut
+from batchgen.report.text import clean, counted, number, size, span
 
 _QUIET = frozenset({ActionKind.DONE})
 """Kinds of which no example is shown: nothing is left to explain."""

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from batchgen.core.answers import Fault
 from batchgen.core.facts import AttemptFacts, EventFacts, TaskHistory
 from batchgen.core.model import canonical_json
+from batchgen.report.columns import cut
 from batchgen.report.rows import task_row
-from batchgen.report.text import When, clean, cut, iso, number, shown, size
+from batchgen.report.text import When, clean, iso, number, shown, size
 
 _LONG = 2000
 

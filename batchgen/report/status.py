@@ -5,8 +5,9 @@ from __future__ import annotations
 from batchgen.core.facts import ManifestFacts, MoneyFacts, RunFacts, TaskFacts
 from batchgen.core.states import UNFINISHED, TaskState
 from batchgen.errors import ExitCode
+from batchgen.report.columns import cut, table
 from batchgen.report.rows import task_row
-from batchgen.report.text import When, clean, counted, cut, iso, number, shown, span, table
+from batchgen.report.text import When, clean, counted, iso, number, shown, span
 from batchgen.report.views import View
 
 _WIDTH = 100

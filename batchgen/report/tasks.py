@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from batchgen.core.facts import TaskFacts
+from batchgen.report.columns import cut, table
 from batchgen.report.rows import task_row
-from batchgen.report.text import clean, cut, number, table
+from batchgen.report.text import clean, number
 
 HEAD = ("state", "manifest", "task", "tries", "credits", "result")
 PAGE = 500

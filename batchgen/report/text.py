@@ -1,4 +1,4 @@
-"""Plain words on a line: numbers, sizes, spans, tables; and text from outside made harmless.
+"""Plain words on a line: numbers, sizes, spans; and text from outside made harmless.
 
 Prompts, ids, file names and the server's messages come from outside. A raw escape sequence in one of them could
 repaint the terminal, and a bidirectional override could show a false word, so every such text passes through `clean`.
@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
-
-from rich.cells import cell_len, set_cell_size
 
 from batchgen.core.model import Instant
 
@@ -40,13 +38,6 @@ def clean(text: str) -> str:
 def clean_cell(text: str) -> str:
     """Return text for a cell of a table file: as `clean`, but tabs and line feeds stay."""
     return _UNSAFE_IN_CELLS.sub(_escape, text)
-
-
-def cut(text: str, width: int) -> str:
-    """Return cleaned text in at most `width` columns of a terminal, its end replaced by `...` if it is longer."""
-    # Far beyond any width nothing is shown, and cleaning a prompt of megabytes would take its time.
-    cleaned = clean(text[: 4 * width + 4])
-    return cleaned if cell_len(cleaned) <= width else set_cell_size(cleaned, width - 3).rstrip() + "..."
 
 
 def to_json(document: object, *, indent: int | None = None) -> str:
@@ -96,20 +87,3 @@ def iso(instant: Instant | None) -> str | None:
 def shown(instant: Instant | None, when: When) -> str:
     """An instant for people: `2026-05-10 03:00:07`; a dash where there is none."""
     return "-" if instant is None else when(instant).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: frozenset[str] = frozenset()) -> list[str]:
-    """Return lines of aligned columns; those named in `right` are aligned to the right. Cells must be clean."""
-    everything = [tuple(head), *(tuple(row) for row in rows)]
-    widths = [max(cell_len(row[n]) for row in everything) for n in range(len(head))]
-    lines = []
-    for row in everything:
-        cells = [_pad(cell, widths[n], right=head[n] in right) for n, cell in enumerate(row)]
-        lines.append("  ".join(cells).rstrip())
-    return lines
-
-
-def _pad(cell: str, width: int, *, right: bool) -> str:
-    """Fill a cell with blanks by the columns that a terminal needs for it."""
-    blanks = " " * (width - cell_len(cell))
-    return blanks + cell if right else cell + blanks

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import yaml
 
+from batchgen.catalogue import did_you_mean, shown
 from batchgen.core.model import Credits
 from batchgen.core.policy import AccountBudget, PollPolicy
 from batchgen.errors import ManifestError, Problem, UsageError
@@ -59,7 +60,7 @@ class Reader:
             if not isinstance(key, yaml.ScalarNode):
                 self.wrong(key, f"a key of {where} is not plain text")
             elif key.value in seen:
-                self.wrong(key, f"{key.value!r} stands twice in {where}", "say it once")
+                self.wrong(key, f"{shown(key.value)} stands twice in {where}", "say it once")
             else:
                 seen.add(key.value)
                 yield key.value, key, value
@@ -71,8 +72,7 @@ class Reader:
             if name in keys:
                 found[name] = value
                 continue
-            near = words.nearest(name, keys)
-            self.wrong(key, f"{where} has no key {name!r}", f"did you mean {near}?" if near else f"known are {', '.join(keys)}")
+            self.wrong(key, f"{where} has no key {shown(name)}", did_you_mean(name, keys))
         return found
 
     def text(self, node: Node, name: str, read: Callable[[str], T]) -> T | None:

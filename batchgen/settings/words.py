@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Iterable
 from datetime import tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
+from batchgen.catalogue.words import nearest, shown
 from batchgen.core.model import Credits
 from batchgen.core.policy import OnLostAnswer
 
@@ -28,30 +27,24 @@ class NotUnderstood(ValueError):
         self.right = right
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the known words that a misspelt one may have meant, as `a or b`; empty if none is near."""
-    folded = {name.casefold(): name for name in known}
-    return " or ".join(folded[name] for name in difflib.get_close_matches(word.casefold(), folded, n=2, cutoff=0.6))
-
-
 def number(text: str, *, most: float = 1e9) -> float:
     """A number above 0, such as 60 or 0.1."""
     if not _NUMBER.fullmatch(text) or not 0 < float(text) <= most:
-        raise NotUnderstood(f"{text!r} is not a number above 0", "such as 60 or 0.1")
+        raise NotUnderstood(f"{shown(text)} is not a number above 0", "such as 60 or 0.1")
     return float(text)
 
 
 def count(text: str, *, most: int = 10_000) -> int:
     """A whole number from 1 to `most`."""
     if not re.fullmatch(r"\d{1,9}", text) or not 1 <= int(text) <= most:
-        raise NotUnderstood(f"{text!r} is not a whole number from 1 to {most}", "such as 10")
+        raise NotUnderstood(f"{shown(text)} is not a whole number from 1 to {most}", "such as 10")
     return int(text)
 
 
 def credits_of(text: str) -> Credits:
     """A whole number of credits, 0 or more."""
     if not re.fullmatch(r"\d{1,13}", text) or int(text) > MOST_CREDITS:
-        raise NotUnderstood(f"{text!r} is not a whole number of credits", "such as 5500")
+        raise NotUnderstood(f"{shown(text)} is not a whole number of credits", "such as 5500")
     return int(text)
 
 
@@ -65,7 +58,7 @@ def duration(text: str) -> float:
         if "".join(a + u for a, u in parts) != text:
             seconds = math.nan
     if not 0 < seconds <= 3650 * _UNITS["d"]:
-        raise NotUnderstood(f"{text!r} is not a duration", "such as 24h, 90m, 1h30m or 30s")
+        raise NotUnderstood(f"{shown(text)} is not a duration", "such as 24h, 90m, 1h30m or 30s")
     return seconds
 
 
@@ -74,9 +67,9 @@ def time_zone(text: str) -> tzinfo:
     try:
         return ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        names = nearest(text, sorted(available_timezones()))
-        right = f"did you mean {names}?" if names else "an IANA name such as Europe/Berlin or UTC"
-        raise NotUnderstood(f"{text!r} is not a time zone that this machine knows", right) from error
+        name = nearest(text, sorted(available_timezones()))
+        right = f"did you mean {name}?" if name else "an IANA name such as Europe/Berlin or UTC"
+        raise NotUnderstood(f"{shown(text)} is not a time zone that this machine knows", right) from error
 
 
 def lost_answer(text: str) -> OnLostAnswer:
@@ -84,7 +77,7 @@ def lost_answer(text: str) -> OnLostAnswer:
     try:
         return OnLostAnswer(text)
     except ValueError as error:
-        raise NotUnderstood(f"{text!r} is not known here", "repeat or hold") from error
+        raise NotUnderstood(f"{shown(text)} is not known here", "repeat or hold") from error
 
 
 def plain(text: str) -> str:
