@@ -74,18 +74,18 @@ class StoredFile:
     duration_token: str = ""
 
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
+class Answer(Generic[T_co]):
     """One answer. `value` is there exactly when the verdict is OK, `fault` exactly when it is not.
 
     `retry_after` is in seconds from now, where the server said so.
     """
 
     verdict: Verdict
-    value: T | None = None
+    value: T_co | None = None
     fault: Fault | None = None
     retry_after: float | None = None
 

@@ -81,7 +81,7 @@ class Engine:
         )
         self._already_failed = opening.failed + opening.blocked
         self._flights = Flights(self._desk)
-        lanes = [Lane(manifest, opening.only) for manifest in opening.manifests]
+        lanes = [Lane(m, opening.only, rendered_before=opening.rendered.get(m.name, 0)) for m in opening.manifests]
         self._submissions = Submissions(self._desk, self._flights, lanes, given.compose)
         self._landings = Landings(self._desk, self._flights, refused=self._refused, due_again=self._submissions.due_again)
         self._opening: Opening | None = opening
@@ -256,9 +256,9 @@ class Engine:
         return self._verdict() if self._drained else None
 
     def _stop_held_back(self) -> None:
-        """With nothing in flight that could release credits, a budget that says no is the end of a manifest's way."""
+        """End a manifest's way that nothing can open again: this is asked only while nothing is at work that could."""
         for lane in self._submissions.lanes.values():
-            why = self._submissions.closed or lane.held_back
+            why = self._submissions.closed or lane.held_back or lane.starved
             if why and not lane.drained:
                 for row in lane.stop(why):
                     lane.let_go(row)

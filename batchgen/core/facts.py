@@ -67,6 +67,7 @@ class Opening:
     prices: Mapping[str, Credits] = field(default_factory=dict)  # by price key: the last reserved_credits seen
     not_before: Instant = 0.0  # no request earlier: an earlier run's last request, or a Retry-After
     only: str = ""  # a glob on task ids; empty takes all
+    rendered: Mapping[str, int] = field(default_factory=dict)  # by manifest: tasks that are rendered or done
     failed: int = 0  # wanted tasks of these manifests that are failed already
     blocked: int = 0  # the same for blocked ones, in doubt or not
     in_doubt: int = 0  # attempts of these manifests that are in doubt

@@ -40,6 +40,7 @@ class Lane:
     in_a_row: int = 0
     first_refusals: int = 0
     submitted: int = 0
+    rendered_before: int = 0  # tasks of this manifest that earlier runs rendered
     _after: int = -1
     _fetching: bool = False
     _exhausted: bool = False
@@ -91,8 +92,13 @@ class Lane:
     @property
     def canary_waits(self) -> bool:
         """True while the canaries are out and not yet rendered."""
-        canary = self.manifest.canary
-        return self.successes < canary <= self.successes + self.in_flight
+        rendered = self.rendered_before + self.successes
+        return rendered < self.manifest.canary <= rendered + self.in_flight
+
+    @property
+    def starved(self) -> str:
+        """Why no place will come free in this run, once nothing is at work any more: those in flight are left to the next."""
+        return "all places in flight are taken by attempts that only the next run can finish" if self.in_flight and self.ready else ""
 
     def places(self) -> int | None:
         """How many more may be in flight by the manifest's own limit; None is no limit."""
@@ -120,6 +126,8 @@ class Lane:
         self.in_a_row += 1
         self.first_refusals += refused
         rule = self.manifest.stop_after
+        if self.rendered_before + self.successes < self.manifest.canary:
+            return f"one of its first {self.manifest.canary} tasks (canary) failed"
         ended = self.failures + self.successes
         if refused and self.first_refusals == FIRST_REFUSALS and self.first_refusals == ended:
             return f"its first {FIRST_REFUSALS} submissions were all refused as invalid: it is the manifest that is wrong"

@@ -22,10 +22,6 @@ class Clock(Protocol):
         """Seconds since the epoch, UTC."""
         ...
 
-    async def sleep_until(self, instant: Instant) -> None:
-        """Return at `instant`, or at once if it has passed."""
-        ...
-
 
 class Api(Protocol):
     """Rivya Public API v1. No method raises for what the network or the server do: that is an answer's verdict.
