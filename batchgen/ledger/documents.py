@@ -1,0 +1,91 @@
+"""Values that the ledger keeps whole, as JSON text: they are read back as they were, and nothing asks about their parts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import sqlalchemy as sa
+
+from batchgen.core.answers import Fault
+from batchgen.core.facts import RunAsked
+from batchgen.core.model import Budget, Manifest, MediaKind, Reference, Spec, StopAfter, canonical_json
+
+
+def _text(value: object) -> str:
+    """JSON that both databases take: readable, but with escapes where it holds half a surrogate pair."""
+    text = canonical_json(value)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text
+
+
+def spec_text(spec: Spec) -> str:
+    """Write a spec. Equal specs give equal text."""
+    references = [
+        {"kind": r.kind, "mime": r.mime, "name": r.name, "path": r.path, "sha256": r.sha256, "size": r.size, "url": r.url}
+        for r in spec.references
+    ]
+    return _text({"model": spec.model, "params": dict(spec.params), "prompt": spec.prompt, "references": references})
+
+
+def spec_from(text: str) -> Spec:
+    """Read a spec."""
+    said = json.loads(text)
+    references = tuple(Reference(**{**r, "kind": MediaKind(r["kind"])}) for r in said["references"])
+    return Spec(said["model"], said["prompt"], said["params"], references)
+
+
+def manifest_text(manifest: Manifest) -> str:
+    """Write a manifest's header; name and path have columns of their own."""
+    header = asdict(manifest)
+    del header["name"], header["path"]
+    return _text(header)
+
+
+def manifest_from(name: str, path: str, text: str) -> Manifest:
+    """Read a manifest's header."""
+    said = json.loads(text)
+    budget, stop_after = Budget(**said.pop("budget")), StopAfter(**said.pop("stop_after"))
+    return Manifest(name, path, budget=budget, stop_after=stop_after, **said)
+
+
+def asked_text(asked: RunAsked) -> str:
+    """Write how a run was asked for."""
+    return _text(asdict(asked))
+
+
+def asked_from(text: str) -> RunAsked:
+    """Read how a run was asked for."""
+    said = json.loads(text)
+    return RunAsked(**{**said, "manifests": tuple(said["manifests"])})
+
+
+def urls_text(urls: tuple[str, ...] | None) -> str | None:
+    """Write result URLs; None stays None."""
+    return None if urls is None else _text(urls)
+
+
+def urls_from(text: str) -> tuple[str, ...]:
+    """Read result URLs."""
+    return tuple(json.loads(text))
+
+
+FAULT_COLUMNS = ("fault_code", "fault_message", "fault_request_id", "fault_status")
+
+
+def fault_values(fault: Fault | None) -> Mapping[str, str | int | None]:
+    """Return the four fault columns; all None without a fault."""
+    if fault is None:
+        return dict.fromkeys(FAULT_COLUMNS)
+    return dict(zip(FAULT_COLUMNS, (fault.code, fault.message, fault.request_id, fault.status), strict=True))
+
+
+def fault_from(row: sa.RowMapping) -> Fault | None:
+    """Read the four fault columns of a row."""
+    if row["fault_code"] is None:
+        return None
+    return Fault(row["fault_code"], row["fault_message"], row["fault_request_id"], row["fault_status"])

@@ -1,0 +1,61 @@
+"""From nothing, or from an older version, to today's tables.
+
+A new ledger gets today's tables at once and is marked as having every migration. An older one gets the numbered
+functions that it lacks, in order, all in one transaction. So migration 1 is never run on an existing ledger, and whoever
+adds number 2 changes `tables.py` and writes the function that brings version 1 to the same shape; a test compares both.
+
+alembic would be a second description of the schema and a dependency; numbered functions do until there are many versions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from batchgen.core.model import Instant
+from batchgen.ledger import tables
+from batchgen.ledger.guards import create_guards
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step. `apply` works inside the caller's transaction."""
+
+    number: int
+    name: str
+    apply: Callable[[sa.Connection], None]
+
+
+def _begin(connection: sa.Connection) -> None:
+    tables.metadata.create_all(connection, checkfirst=False)
+    create_guards(connection)
+
+
+MIGRATIONS: tuple[Migration, ...] = (Migration(1, "begin", _begin),)
+
+
+def version_of(connection: sa.Connection) -> int:
+    """Return the number of the newest migration that this ledger has."""
+    return int(connection.scalar(sa.select(sa.func.coalesce(sa.func.max(tables.migrations.c.number), 0))) or 0)
+
+
+def create(connection: sa.Connection, steps: Sequence[Migration], at: Instant) -> None:
+    """Make today's tables in an empty database, in the caller's transaction."""
+    _begin(connection)
+    _mark(connection, steps, at)
+
+
+def migrate(connection: sa.Connection, steps: Sequence[Migration], at: Instant) -> None:
+    """Apply the steps that the ledger lacks, in the caller's transaction."""
+    missing = [step for step in steps if step.number > version_of(connection)]
+    for step in missing:
+        step.apply(connection)
+    _mark(connection, missing, at)
+
+
+def _mark(connection: sa.Connection, steps: Sequence[Migration], at: Instant) -> None:
+    if steps:
+        rows = [{"number": step.number, "name": step.name, "applied_at": at} for step in steps]
+        connection.execute(sa.insert(tables.migrations), rows)

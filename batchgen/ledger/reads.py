@@ -1,0 +1,222 @@
+"""What people ask: runs, manifests, money, tasks with their latest attempt, one task's whole history. Each is a query."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from itertools import islice
+
+import sqlalchemy as sa
+
+from batchgen.core.facts import AttemptFacts, EventFacts, ManifestFacts, MoneyFacts, RunFacts, TaskFacts, TaskHistory, TaskQuery
+from batchgen.core.messages import MoneyKind
+from batchgen.core.model import Credits, Output
+from batchgen.core.states import AttemptState, TaskState
+from batchgen.ledger import tables
+from batchgen.ledger.documents import asked_from, fault_from, spec_from
+from batchgen.ledger.starting import month_of
+from batchgen.ledger.tables import attempts, events, outputs, quoted
+
+PAGE = 500
+"""Tasks whose attempts, outputs and credits are looked up together."""
+
+_MONEY = tables.money.c
+
+
+def _sum(*kinds: MoneyKind) -> sa.ColumnElement[int]:
+    return sa.func.coalesce(
+        sa.func.sum(sa.case((_MONEY.kind.in_(sa.literal_column(quoted([k])) for k in kinds), _MONEY.credits), else_=0)), 0
+    )
+
+
+HELD = _sum(MoneyKind.HOLD) - _sum(MoneyKind.CAPTURE, MoneyKind.RELEASE)
+CAPTURED = _sum(MoneyKind.CAPTURE)
+RELEASED = _sum(MoneyKind.RELEASE)
+
+
+# ---------------------------------------------------------------- runs, manifests, money
+
+
+def runs(connection: sa.Connection, limit: int) -> tuple[RunFacts, ...]:
+    """Return the newest runs, newest first."""
+    query = sa.select(tables.runs).order_by(tables.runs.c.id.desc()).limit(limit)
+    return tuple(
+        RunFacts(
+            id=row.id,
+            root=row.root,
+            asked=asked_from(row.asked),
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            exit_code=row.exit_code,
+            reason=row.reason,
+            pid=row.pid,
+            host=row.host,
+        )
+        for row in connection.execute(query)
+    )
+
+
+def manifests(connection: sa.Connection) -> tuple[ManifestFacts, ...]:
+    """Return every manifest with its counts and credits, by name."""
+    tasks = tables.tasks.c
+    counts: defaultdict[int, dict[TaskState, int]] = defaultdict(dict)
+    removed: defaultdict[int, int] = defaultdict(int)
+    by_state = sa.select(tasks.manifest_id, tasks.wanted, tasks.state, sa.func.count()).group_by(
+        tasks.manifest_id, tasks.wanted, tasks.state
+    )
+    for manifest, wanted, state, count in connection.execute(by_state).tuples():
+        if wanted:
+            counts[manifest][TaskState(state)] = count
+        else:
+            removed[manifest] += count
+    sums = connection.execute(sa.select(_MONEY.manifest_id, CAPTURED, HELD).group_by(_MONEY.manifest_id)).tuples()
+    credits = {manifest: (int(captured), int(held)) for manifest, captured, held in sums}
+    rows = connection.execute(sa.select(tables.manifests).order_by(tables.manifests.c.name))
+    return tuple(ManifestFacts(row.name, row.path, counts[row.id], removed[row.id], *credits.get(row.id, (0, 0))) for row in rows)
+
+
+def money(connection: sa.Connection, today: str) -> MoneyFacts:
+    """Return the credits of the whole ledger."""
+
+    def both(*conditions: sa.ColumnElement[bool]) -> tuple[Credits, Credits]:
+        captured, held = connection.execute(sa.select(CAPTURED, HELD).where(*conditions)).tuples().one()
+        return int(captured), int(held)
+
+    return MoneyFacts(*both(), *both(_MONEY.day == today), *both(month_of(today)))
+
+
+# ---------------------------------------------------------------- attempts
+
+_ATTEMPTS = sa.select(attempts).order_by(attempts.c.task_id, attempts.c.number)
+_CREDITS = sa.select(_MONEY.attempt_id, HELD.label("held"), CAPTURED.label("captured"), RELEASED.label("released")).group_by(
+    _MONEY.attempt_id
+)
+
+
+def _attempts(connection: sa.Connection, rows: Sequence[int]) -> Mapping[int, Sequence[AttemptFacts]]:
+    """Return all attempts of these tasks (a page of them), by task, in their order."""
+    if not rows:
+        return {}
+    found = connection.execute(_ATTEMPTS.where(attempts.c.task_id.in_(rows))).mappings().all()
+    mine = sa.select(attempts.c.id).where(attempts.c.task_id.in_(rows))
+    credits = {row["attempt_id"]: row for row in connection.execute(_CREDITS.where(_MONEY.attempt_id.in_(mine))).mappings()}
+    files: defaultdict[int, list[Output]] = defaultdict(list)
+    for row in connection.execute(sa.select(outputs).where(outputs.c.attempt_id.in_(mine)).order_by(outputs.c.nth)):
+        files[row.attempt_id].append(Output(row.nth, row.path, row.sha256, row.size, row.mime))
+    by_task: defaultdict[int, list[AttemptFacts]] = defaultdict(list)
+    for attempt in found:
+        by_task[attempt["task_id"]].append(_attempt(attempt, credits.get(attempt["id"]), tuple(files[attempt["id"]])))
+    return by_task
+
+
+def _attempt(row: sa.RowMapping, credits: sa.RowMapping | None, files: tuple[Output, ...]) -> AttemptFacts:
+    return AttemptFacts(
+        number=row["number"],
+        key=row["client_request_id"],
+        state=AttemptState(row["state"]),
+        fingerprint=row["fingerprint"],
+        run=row["run_id"],
+        submitted_at=row["submitted_at"],
+        accepted_at=row["accepted_at"],
+        ended_at=row["ended_at"],
+        task_id=row["api_task_id"] or "",
+        held=int(credits["held"]) if credits else 0,
+        captured=int(credits["captured"]) if credits else 0,
+        released=int(credits["released"]) if credits else 0,
+        reserved=row["reserved"],
+        final=row["final"],
+        lost=row["lost"],
+        fault=fault_from(row),
+        outputs=files,
+        body=bytes(row["body"]),
+    )
+
+
+# ---------------------------------------------------------------- tasks
+
+_TASKS = sa.select(tables.tasks, tables.manifests.c.name.label("manifest")).join(
+    tables.manifests, tables.manifests.c.id == tables.tasks.c.manifest_id
+)
+
+
+def tasks(connection: sa.Connection, wanted: TaskQuery) -> Iterator[TaskFacts]:
+    """Yield tasks with their latest attempt, in the order of manifest and position."""
+    query = _wanted(wanted).order_by(tables.manifests.c.name, tables.tasks.c.position, tables.tasks.c.id)
+    rows = connection.execution_options(yield_per=PAGE).execute(query).mappings()
+    # the glob is matched here and not in SQL, so that it means the same as in `--only` and in both databases
+    taken = (row for row in rows if not wanted.only or fnmatchcase(row["ident"], wanted.only))
+    left = islice(taken, wanted.limit)
+    while page := list(islice(left, PAGE)):
+        by_task = _attempts(connection, [row["id"] for row in page])
+        yield from (_task(row, by_task.get(row["id"], ())) for row in page)
+
+
+def _wanted(wanted: TaskQuery) -> sa.Select[tuple[object, ...]]:
+    query = _TASKS
+    if wanted.manifest:
+        query = query.where(tables.manifests.c.name == wanted.manifest)
+    if wanted.states:
+        query = query.where(tables.tasks.c.state.in_(wanted.states))
+    if not wanted.removed:
+        query = query.where(tables.tasks.c.wanted == sa.true())
+    if wanted.run is not None:
+        tried = sa.select(attempts.c.task_id).where(attempts.c.run_id == wanted.run)
+        saved = sa.select(attempts.c.task_id).join(outputs, outputs.c.attempt_id == attempts.c.id).where(outputs.c.run_id == wanted.run)
+        query = query.where(tables.tasks.c.id.in_(sa.union(tried, saved)))
+    return query
+
+
+def _task(row: sa.RowMapping, tries: Sequence[AttemptFacts]) -> TaskFacts:
+    spec = spec_from(row["spec"])
+    return TaskFacts(
+        row=row["id"],
+        manifest=row["manifest"],
+        id=row["ident"],
+        state=TaskState(row["state"]),
+        wanted=row["wanted"],
+        line=row["line"],
+        model=spec.model,
+        prompt=spec.prompt,
+        params=spec.params,
+        references=tuple(reference.url or reference.name for reference in spec.references),
+        output=row["output"],
+        note=row["note"],
+        attempts=row["attempts"],
+        captured=sum(one.captured for one in tries),
+        held=sum(one.held for one in tries),
+        latest=tries[-1] if tries else None,
+    )
+
+
+def history(connection: sa.Connection, task: str, manifest: str) -> tuple[TaskHistory, ...]:
+    """Return everything about the tasks with this id."""
+    # named through its manifests, so that the unique index on (manifest, id) finds it
+    found = _TASKS.where(tables.tasks.c.ident == task, tables.tasks.c.manifest_id.in_(sa.select(tables.manifests.c.id)))
+    if manifest:
+        found = found.where(tables.manifests.c.name == manifest)
+    rows = connection.execute(found.order_by(tables.manifests.c.name)).mappings().all()
+    by_task = _attempts(connection, [row["id"] for row in rows])
+    return tuple(
+        TaskHistory(_task(row, tries), tuple(tries), _events(connection, row["id"]))
+        for row in rows
+        for tries in [by_task.get(row["id"], ())]
+    )
+
+
+def _events(connection: sa.Connection, task: int) -> tuple[EventFacts, ...]:
+    query = sa.select(events, attempts.c.number).outerjoin(attempts, attempts.c.id == events.c.attempt_id)
+    rows = connection.execute(query.where(events.c.task_id == task).order_by(events.c.id)).mappings()
+    return tuple(
+        EventFacts(
+            at=row["at"],
+            run=row["run_id"],
+            event=row["event"],
+            before=row["moved_from"],
+            after=row["moved_to"],
+            attempt=row["number"],
+            detail=row["detail"],
+            fault=fault_from(row),
+        )
+        for row in rows
+    )

@@ -1,0 +1,241 @@
+"""What a plan and a run start from: known tasks, live attempts, spending by every budget's scope, due tasks page by page."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from batchgen.core.facts import LiveAttempt, Opening, Spending
+from batchgen.core.messages import DueArrived, FetchDue, MoneyKind
+from batchgen.core.model import Credits, DueTask, KnownTask, Manifest, Task, Upload
+from batchgen.core.states import AttemptState, TaskState
+from batchgen.errors import LedgerError
+from batchgen.ledger.documents import manifest_from, spec_from, urls_from
+from batchgen.ledger.statements import NOT_BEFORE
+from batchgen.ledger.tables import DUE, LIVE_ATTEMPT, PRICED, attempts, manifests, meta, money, outputs, quoted, runs, tasks, uploads
+
+PAGE = 500
+"""Rows, or parameters, of one query."""
+
+# ---------------------------------------------------------------- for planning
+
+_KNOWN = (
+    sa.select(*tasks.c["id", "ident", "state", "fingerprint", "output", "position", "wanted"], attempts.c.state.label("live"))
+    .join(manifests, manifests.c.id == tasks.c.manifest_id)
+    .outerjoin(attempts, sa.and_(attempts.c.task_id == tasks.c.id, LIVE_ATTEMPT))
+    .where(manifests.c.name == sa.bindparam("manifest"))
+)
+_KNOWN_IDS = _KNOWN.where(tasks.c.ident.in_(sa.bindparam("ids", expanding=True)))
+_KNOWN_WANTED = _KNOWN.where(tasks.c.wanted, tasks.c.id > sa.bindparam("after")).order_by(tasks.c.id).limit(PAGE)
+
+
+def known(connection: sa.Connection, manifest: str, ids: Sequence[str]) -> Mapping[str, KnownTask]:
+    """Return what the ledger has of these task ids."""
+    found: dict[str, KnownTask] = {}
+    for start in range(0, len(ids), PAGE):
+        rows = connection.execute(_KNOWN_IDS, {"manifest": manifest, "ids": ids[start : start + PAGE]}).mappings()
+        found.update((row["ident"], _known_task(row)) for row in rows)
+    return found
+
+
+def leavers(
+    connect: Callable[[], AbstractContextManager[sa.Connection]], manifest: str, stayed: Callable[[str], bool]
+) -> Iterator[KnownTask]:
+    """Yield the wanted tasks of which `stayed(id)` is false, page by page, so that nothing stays open while they are written."""
+    after = 0
+    while True:
+        with connect() as connection:
+            page = connection.execute(_KNOWN_WANTED, {"manifest": manifest, "after": after}).mappings().all()
+        yield from (_known_task(row) for row in page if not stayed(row["ident"]))
+        if len(page) < PAGE:
+            return
+        after = page[-1]["id"]
+
+
+def _known_task(row: sa.RowMapping) -> KnownTask:
+    live = AttemptState(row["live"]) if row["live"] else None
+    return KnownTask(row["ident"], TaskState(row["state"]), row["fingerprint"], live, row["output"], row["position"], row["wanted"])
+
+
+# ---------------------------------------------------------------- due tasks
+
+_TASK = (
+    tasks.c.id.label("row"),
+    *tasks.c["ident", "position", "line", "spec", "output", "wanted", "failures"],
+    tasks.c.fingerprint.label("task_fingerprint"),
+    tasks.c.state.label("task_state"),
+    tasks.c.attempts.label("had"),
+)
+_DUE_PAGE = (
+    sa.select(*_TASK)
+    .where(
+        DUE,
+        tasks.c.manifest_id == sa.select(manifests.c.id).where(manifests.c.name == sa.bindparam("manifest")).scalar_subquery(),
+        tasks.c.position > sa.bindparam("after"),
+    )
+    .order_by(tasks.c.position)
+    .limit(sa.bindparam("most"))
+)
+_UPLOADS = sa.select(uploads).where(uploads.c.sha256.in_(sa.bindparam("contents", expanding=True)))
+
+
+def due(connection: sa.Connection, request: FetchDue) -> DueArrived:
+    """Read a page of wanted pending tasks, and the uploads that its references have already."""
+    asked = {"manifest": request.manifest, "after": request.after, "most": request.limit}
+    page = tuple(_due_task(row, request.manifest) for row in connection.execute(_DUE_PAGE, asked).mappings())
+    contents = sorted({r.sha256 for due_task in page for r in due_task.task.spec.references if r.sha256})
+    return DueArrived(request, page, tuple(_uploads(connection, contents)))
+
+
+def _due_task(row: sa.RowMapping, manifest: str) -> DueTask:
+    task = Task(manifest, row["ident"], spec_from(row["spec"]), row["output"], row["position"], row["line"])
+    return DueTask(row["row"], task, row["task_fingerprint"], row["had"], row["failures"])
+
+
+def _uploads(connection: sa.Connection, contents: Sequence[str]) -> Iterator[Upload]:
+    for start in range(0, len(contents), PAGE):
+        for row in connection.execute(_UPLOADS, {"contents": contents[start : start + PAGE]}):
+            yield Upload(row.sha256, row.url, row.file_id, row.duration_token, row.uploaded_at)
+
+
+# ---------------------------------------------------------------- a run's opening
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The run that opens: its root, today, and the glob on task ids."""
+
+    root: int
+    today: str
+    only: str
+
+
+_LIVE = (
+    sa.select(
+        *_TASK,
+        attempts.c.id.label("attempt_id"),
+        *attempts.c["client_request_id", "number", "fingerprint", "body", "state", "submitted_at", "accepted_at"],
+        *attempts.c["price_key", "day", "lost", "api_task_id", "reserved", "final", "urls"],
+        runs.c.root,
+        manifests.c.name.label("manifest"),
+        sa.select(sa.func.sum(money.c.credits))
+        .where(money.c.attempt_id == attempts.c.id, money.c.kind == MoneyKind.HOLD)
+        .scalar_subquery()
+        .label("hold"),
+    )
+    .join(tasks, tasks.c.id == attempts.c.task_id)
+    .join(manifests, manifests.c.id == tasks.c.manifest_id)
+    .join(runs, runs.c.id == attempts.c.run_id)
+    .where(manifests.c.id.in_(sa.bindparam("rows", expanding=True)))
+    .order_by(attempts.c.id)
+)
+_IN_FLIGHT = _LIVE.where(LIVE_ATTEMPT, attempts.c.state != AttemptState.IN_DOUBT)
+_TO_FETCH = _LIVE.where(
+    tasks.c.state == sa.literal_column(quoted([TaskState.RENDERED])),
+    attempts.c.number == tasks.c.attempts,
+    attempts.c.state == AttemptState.SUCCEEDED,
+)
+_SAVED = sa.select(outputs.c.attempt_id, outputs.c.nth).where(outputs.c.attempt_id.in_(sa.bindparam("attempts", expanding=True)))
+
+
+def opening(connection: sa.Connection, names: Sequence[str], scope: Scope) -> Opening:
+    """Read what the engine starts from. Raises LedgerError for a manifest that the ledger does not know."""
+    rows = connection.execute(sa.select(manifests).where(manifests.c.name.in_(names))).mappings()
+    found: dict[str, tuple[int, Manifest]] = {
+        row["name"]: (row["id"], manifest_from(row["name"], row["path"], row["header"])) for row in rows
+    }
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise LedgerError(f"the ledger has no manifest {', '.join(missing)}")
+    live = _live(connection, [found[name][0] for name in names], scope)
+    not_before = float(connection.scalar(sa.select(meta.c.value).where(meta.c.key == NOT_BEFORE)) or 0)
+    spent = spending(connection, scope)
+    return Opening(tuple(found[name][1] for name in names), live, spent, _prices(connection), not_before, scope.only)
+
+
+def _live(connection: sa.Connection, rows: Sequence[int], scope: Scope) -> tuple[LiveAttempt, ...]:
+    found = [row for query in (_TO_FETCH, _IN_FLIGHT) for row in connection.execute(query, {"rows": rows}).mappings()]
+    saved: defaultdict[int, set[int]] = defaultdict(set)
+    ids = [row["attempt_id"] for row in found]
+    for start in range(0, len(ids), PAGE):
+        for output in connection.execute(_SAVED, {"attempts": ids[start : start + PAGE]}):
+            saved[output.attempt_id].add(output.nth)
+    return tuple(_live_attempt(row, scope, frozenset(saved[row["attempt_id"]])) for row in found)
+
+
+def _live_attempt(row: sa.RowMapping, scope: Scope, saved: frozenset[int]) -> LiveAttempt:
+    return LiveAttempt(
+        due=_due_task(row, row["manifest"]),
+        wanted=row["wanted"],
+        key=row["client_request_id"],
+        number=row["number"],
+        fingerprint=row["fingerprint"],
+        body=bytes(row["body"]),
+        state=AttemptState(row["state"]),
+        task_state=TaskState(row["task_state"]),
+        submitted_at=row["submitted_at"],
+        hold=int(row["hold"] or 0),
+        price_key=row["price_key"],
+        day=row["day"],
+        this_run=row["root"] == scope.root,
+        accepted_at=row["accepted_at"] or 0.0,
+        lost=row["lost"],
+        task_id=row["api_task_id"] or "",
+        reserved=row["reserved"],
+        final=row["final"],
+        urls=urls_from(row["urls"]),
+        saved=saved,
+    )
+
+
+# ---------------------------------------------------------------- spending
+
+USED = sa.func.coalesce(
+    sa.func.sum(
+        sa.case(
+            (money.c.kind == sa.literal_column(quoted([MoneyKind.HOLD])), money.c.credits),
+            (money.c.kind == sa.literal_column(quoted([MoneyKind.RELEASE])), -money.c.credits),
+            else_=0,
+        )
+    ),
+    0,
+)
+"""Committed plus held: holds minus releases. A capture only says that what is held stays spent."""
+
+_BY_MANIFEST = (
+    sa.select(manifests.c.name, USED).select_from(money).join(manifests, manifests.c.id == money.c.manifest_id).group_by(manifests.c.name)
+)
+_NEWEST_PRICES = sa.select(sa.func.max(attempts.c.id)).where(PRICED).group_by(attempts.c.price_key)
+
+
+def spending(connection: sa.Connection, scope: Scope) -> Spending:
+    """Sum what is committed or held, by every scope that a budget has."""
+
+    def by_manifest(*conditions: sa.ColumnElement[bool]) -> Mapping[str, Credits]:
+        return {name: int(used) for name, used in connection.execute(_BY_MANIFEST.where(*conditions)).tuples()}
+
+    day = by_manifest(money.c.day == scope.today)
+    month = by_manifest(month_of(scope.today))
+    return Spending(
+        total=by_manifest(),
+        run=by_manifest(money.c.run_root == scope.root),
+        day=day,
+        account_day=sum(day.values()),
+        account_month=sum(month.values()),
+        today=scope.today,
+    )
+
+
+def month_of(today: str) -> sa.ColumnElement[bool]:
+    """Return the condition that a money row is of today's month; days are text, so the month is a range of text."""
+    return money.c.day.between(today[:7] + "-01", today[:7] + "-31")
+
+
+def _prices(connection: sa.Connection) -> Mapping[str, Credits]:
+    """Return the newest reserved_credits by price key."""
+    query = sa.select(attempts.c.price_key, attempts.c.reserved).where(attempts.c.id.in_(_NEWEST_PRICES))
+    return {key: int(credits) for key, credits in connection.execute(query).tuples() if credits is not None}

@@ -1,0 +1,171 @@
+"""The ledger behind the port `core.ports.Ledger`: every method is one transaction, its errors are in plain words.
+
+A store may be used by several threads; each call takes a connection of its own. Writing calls take the database's write
+lock for their whole transaction, reading calls never wait for them (WAL in SQLite, snapshots in PostgreSQL).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Self
+
+import sqlalchemy as sa
+
+from batchgen.core.facts import ManifestFacts, MoneyFacts, Opening, RunAsked, RunFacts, TaskFacts, TaskHistory, TaskQuery
+from batchgen.core.messages import DueArrived, Ended, FetchDue, Record
+from batchgen.core.model import Instant, KnownTask, Manifest
+from batchgen.core.plan import Action
+from batchgen.errors import LedgerError
+from batchgen.ledger import adopting, reads, starting, writing
+from batchgen.ledger.documents import asked_text
+from batchgen.ledger.lock import hold_database, hold_file
+from batchgen.ledger.opening import Opened, open_ledger
+from batchgen.ledger.tables import attempts, outputs, runs
+from batchgen.ledger.trouble import plain_words
+
+
+class Store:
+    """A ledger, open. Close it, or use it as a context manager."""
+
+    def __init__(self, opened: Opened) -> None:
+        self._opened = opened
+        self.address = opened.address
+        self.place = opened.place.name
+
+    @classmethod
+    def at(cls, where: str | Path, address: str | None, *, read_only: bool = False) -> Self:
+        """Open the ledger at a path or database URL; make or migrate it unless `read_only`.
+
+        Open first, then `lock`: a migration takes the lock for itself. `address` is the API's base URL or `sandbox`,
+        kept at creation and compared afterwards; None takes whatever the ledger has. Raises LedgerError with what is
+        wrong, where, and what to do.
+        """
+        return cls(open_ledger(where, address, read_only=read_only))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._opened.reading.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def lock(self, *, command: str, at: Instant) -> AbstractContextManager[None]:
+        """Return the run lock. Entering it raises LedgerBusy, naming the holder, while another run has it."""
+        if self._opened.place.path:
+            return hold_file(self._opened.place.path, command=command, at=at)
+        return hold_database(self._opened.reading, self.place, command=command)
+
+    @contextmanager
+    def _read(self) -> Iterator[sa.Connection]:
+        """One snapshot."""
+        with plain_words(self.place), self._opened.reading.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _write(self) -> Iterator[sa.Connection]:
+        """One transaction, durable at the end, rolled back by any error."""
+        with plain_words(self.place), self._opened.writing.begin() as connection:
+            yield connection
+
+    # -- planning
+
+    def known(self, manifest: str, ids: Sequence[str]) -> Mapping[str, KnownTask]:
+        """Return what the ledger has of these task ids (a few thousand at most)."""
+        with self._read() as connection:
+            return starting.known(connection, manifest, ids)
+
+    def leavers(self, manifest: str, stayed: Callable[[str], bool]) -> Iterator[KnownTask]:
+        """Yield the wanted tasks of a manifest of which `stayed(id)` is false."""
+        return starting.leavers(self._read, manifest, stayed)
+
+    def adopt(self, manifest: Manifest, actions: Iterable[Action], *, run: int, at: Instant) -> None:
+        """Make the ledger's tasks those of the manifest, as planned, in one transaction.
+
+        `actions` may be lazy and read this store meanwhile: it then sees the ledger as it was before.
+        """
+        with self._write() as connection:
+            adopting.adopt(connection, manifest, actions, run=run, at=at)
+
+    # -- a run
+
+    def begin_run(self, asked: RunAsked, *, resumes: int | None, at: Instant) -> RunFacts:
+        """Write a run's beginning. `resumes` is the run whose budgets it counts on."""
+        with self._write() as connection:
+            root = None if resumes is None else _root(connection, resumes)
+            row = {"root": root, "asked": asked_text(asked), "started_at": at, "pid": os.getpid(), "host": socket.gethostname()}
+            inserted = connection.execute(sa.insert(runs), row).inserted_primary_key
+            assert inserted is not None
+            if root is None:
+                connection.execute(sa.update(runs).where(runs.c.id == inserted[0]).values(root=inserted[0]))
+            return reads.runs(connection, 1)[0]
+
+    def end_run(self, run: int, ended: Ended, at: Instant) -> None:
+        """Write a run's end."""
+        with self._write() as connection:
+            values = {"ended_at": at, "exit_code": int(ended.code), "reason": ended.reason}
+            if connection.execute(sa.update(runs).where(runs.c.id == run).values(values)).rowcount != 1:
+                raise LedgerError(f"the ledger {self.place} has no run {run}")
+
+    def open(self, manifests: Sequence[str], *, run: int, today: str, only: str) -> Opening:
+        """Read what the engine starts from, for these manifests (by name)."""
+        with self._read() as connection:
+            return starting.opening(connection, manifests, starting.Scope(_root(connection, run), today, only))
+
+    def due(self, request: FetchDue) -> DueArrived:
+        """Read a page of wanted pending tasks in the manifest's order, from a position after `request.after` on."""
+        with self._read() as connection:
+            return starting.due(connection, request)
+
+    def commit(self, run: int, records: Sequence[Record]) -> None:
+        """Write a step's records in one transaction."""
+        if records:
+            with self._write() as connection:
+                writing.write(connection, run, records)
+
+    def owner(self, path: str) -> tuple[str, int] | None:
+        """Which of our outputs is at this path: sha256 and attempt number."""
+        query = sa.select(outputs.c.sha256, attempts.c.number).join(attempts, attempts.c.id == outputs.c.attempt_id)
+        with self._read() as connection:
+            row = connection.execute(query.where(outputs.c.path == path)).first()
+        return None if row is None else (row.sha256, row.number)
+
+    # -- reading
+
+    def runs(self, limit: int = 1) -> tuple[RunFacts, ...]:
+        """Return the newest runs, newest first."""
+        with self._read() as connection:
+            return reads.runs(connection, limit)
+
+    def manifests(self) -> tuple[ManifestFacts, ...]:
+        """Return every manifest with its counts and credits."""
+        with self._read() as connection:
+            return reads.manifests(connection)
+
+    def money(self, today: str) -> MoneyFacts:
+        """Return the credits of the whole ledger; `today` is `YYYY-MM-DD`, its month is `YYYY-MM`."""
+        with self._read() as connection:
+            return reads.money(connection, today)
+
+    def tasks(self, wanted: TaskQuery) -> Iterator[TaskFacts]:
+        """Yield tasks with their latest attempt, in manifest order, without holding them all."""
+        with self._read() as connection:
+            yield from reads.tasks(connection, wanted)
+
+    def history(self, task: str, manifest: str = "") -> tuple[TaskHistory, ...]:
+        """Return everything about the tasks with this id (one per manifest)."""
+        with self._read() as connection:
+            return reads.history(connection, task, manifest)
+
+
+def _root(connection: sa.Connection, run: int) -> int:
+    root = connection.scalar(sa.select(runs.c.root).where(runs.c.id == run))
+    if root is None:
+        raise LedgerError(f"the ledger has no run {run}")
+    return int(root)
