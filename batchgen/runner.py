@@ -170,6 +170,16 @@ class Runner:
         self._work.cancel_scope.cancel()
 
 
+def settle(engine: Engine, ledger: Ledger, now: Instant) -> Ended:
+    """End a run that has nothing to do, without a key, a connection or a thread."""
+    events: list[Event] = []
+    while True:
+        step = engine.step(now, events)
+        if step.ended is not None:
+            return step.ended
+        events = [ledger.due(request) for request in step.requests if isinstance(request, FetchDue)]
+
+
 def _first(error: BaseException) -> BaseException:
     """Return the first error of a group that is no group: the one that made the others be cancelled."""
     while isinstance(error, BaseExceptionGroup):

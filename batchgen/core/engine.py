@@ -82,7 +82,11 @@ class Engine:
         self._already_failed = opening.failed + opening.blocked
         self._flights = Flights(self._desk)
         lanes = [Lane(m, opening.only, rendered_before=opening.rendered.get(m.name, 0)) for m in opening.manifests]
+        for lane in lanes:
+            if lane.manifest.name in opening.finish_only:
+                lane.stop("not asked for in this run")
         self._submissions = Submissions(self._desk, self._flights, lanes, given.compose)
+        self._submissions.bought = opening.bought
         self._landings = Landings(self._desk, self._flights, refused=self._refused, due_again=self._submissions.due_again)
         self._opening: Opening | None = opening
         self._polls_turn = False
@@ -236,7 +240,7 @@ class Engine:
             return False
         if self._desk.dry:
             return self._second_chance and not self._flights.at_work and not self._drained
-        return self._desk.purse.stale and not self._drained
+        return self._desk.purse.stale and any(lane.ready for lane in self._submissions.lanes.values())
 
     # ---------------------------------------------------------------- the end
 

@@ -71,6 +71,9 @@ class Opening:
     failed: int = 0  # wanted tasks of these manifests that are failed already
     blocked: int = 0  # the same for blocked ones, in doubt or not
     in_doubt: int = 0  # attempts of these manifests that are in doubt
+    bought: int = 0  # attempts that this run, and those that it resumes, have submitted: they count for --max-tasks
+    finish_only: frozenset[str] = frozenset()  # manifests whose live attempts are finished and for which nothing is bought
+    newest: Instant = 0.0  # of everything that the ledger has: time never runs back behind it
 
 
 @dataclass(frozen=True, slots=True)

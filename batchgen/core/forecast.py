@@ -9,8 +9,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from batchgen.core.model import Credits, Manifest
-from batchgen.core.plan import Action, ActionKind
+from batchgen.core.budget import Budgets
+from batchgen.core.model import Credits, Manifest, Spec
+from batchgen.core.pacing import HEADROOM
+from batchgen.core.plan import BUYING, Action, ActionKind
+from batchgen.core.policy import Policy
+from batchgen.core.pricing import Prices
 
 EXAMPLES = 5
 """How many actions of a kind a plan names; the rest is counted."""
@@ -78,3 +82,83 @@ class Tally:
         """Freeze."""
         examples = {kind: tuple(actions) for kind, actions in self.examples.items()}
         return ManifestPlan(self.manifest, dict(self.counts), examples, self.credits)
+
+
+REQUESTS_PER_TASK = 2
+"""The least that a task takes of the rate: one create and one look."""
+
+UNFINISHED_KINDS = frozenset({ActionKind.RESUMED, ActionKind.TO_FETCH})
+"""Bought already, but they still take a look each."""
+
+
+class Forecast:
+    """Adds a plan up, one action at a time, in the order in which a run would take them."""
+
+    def __init__(self, policy: Policy, prices: Prices, budgets: Budgets) -> None:
+        """Start from what the ledger says was spent; `budgets` is used up by the forecast."""
+        self._policy = policy
+        self._prices = prices
+        self._budgets = budgets
+        self._tallies: dict[str, Tally] = {}
+        self._unseen: dict[str, None] = {}
+        self._uploads: dict[str, int] = {}  # size by content
+        self._binding: Binding | None = None
+        self._to_buy = 0
+        self._allowed: Credits = 0
+        self._requests = 0
+
+    def manifest(self, manifest: Manifest) -> None:
+        """Begin with a manifest."""
+        self._tallies[manifest.name] = Tally(manifest)
+
+    def add(self, manifest: Manifest, action: Action) -> None:
+        """Count what a run would do with one task."""
+        price = 0
+        if action.kind in BUYING and action.task is not None:
+            price = self._buy(manifest, action.task.id, action.task.spec)
+        self._requests += REQUESTS_PER_TASK * (action.kind in BUYING) + (action.kind in UNFINISHED_KINDS)
+        self._tallies[manifest.name].add(action, price)
+
+    def _buy(self, manifest: Manifest, task: str, spec: Spec) -> Credits:
+        quote = self._prices.quote(spec)
+        if self._prices.unseen(quote.key):
+            self._unseen[quote.key] = None
+        self._to_buy += 1
+        self._uploads |= {r.sha256: r.size for r in spec.references if r.sha256}
+        self._allow(manifest, task, quote.credits)
+        return quote.credits
+
+    def _allow(self, manifest: Manifest, task: str, price: Credits) -> None:
+        """Take a price off the budgets, up to the first that says no."""
+        if self._binding is not None:
+            return
+        refusal = self._budgets.refusal(manifest.name, price)
+        if refusal is None and self._policy.max_tasks is not None and self._to_buy > self._policy.max_tasks:
+            return
+        if refusal is not None:
+            self._binding = Binding(refusal.budget, refusal.limit, refusal.used, manifest.name, task, self._to_buy)
+            return
+        self._budgets.hold(manifest.name, price, self._budgets.today)
+        self._allowed += price
+
+    def references(self) -> tuple[str, ...]:
+        """Return the contents that the tasks to buy need on the server."""
+        return tuple(self._uploads)
+
+    def facts(self, uploaded: Mapping[str, object], warnings: tuple[str, ...] = ()) -> PlanFacts:
+        """Add up. `uploaded` holds the contents that the server has already."""
+        missing = {sha256: size for sha256, size in self._uploads.items() if sha256 not in uploaded}
+        requests = self._requests + len(missing)
+        plans = tuple(tally.done() for tally in self._tallies.values())
+        return PlanFacts(
+            manifests=plans,
+            to_buy=self._to_buy,
+            credits=sum(plan.credits for plan in plans),
+            credits_most=self._allowed,
+            uploads=len(missing),
+            upload_bytes=sum(missing.values()),
+            unseen_prices=tuple(self._unseen),
+            binding=self._binding,
+            seconds=requests * 60.0 / self._policy.requests_per_minute / HEADROOM,
+            warnings=warnings,
+        )
