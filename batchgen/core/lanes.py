@@ -60,9 +60,9 @@ class Lane:
     def arrived(self, page: DueArrived) -> None:
         """Take a page. Tasks that are held already, or were let go while it was read, are not taken twice."""
         self._fetching = False
-        self._exhausted = len(page.tasks) < page.request.limit
+        self._exhausted = page.last
+        self._after = page.after
         for due in page.tasks:
-            self._after = max(self._after, due.task.position)
             if due.row not in self._rows and due.row not in self._gone:
                 self._rows.add(due.row)
                 self.due.append(due)

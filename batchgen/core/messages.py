@@ -134,10 +134,12 @@ class Downloaded:
 
 @dataclass(frozen=True, slots=True)
 class DueArrived:
-    """A page of pending tasks; shorter than asked means that the manifest has no more."""
+    """A page of pending tasks. `after` is the position up to which the manifest was read; with `last` there are no more."""
 
     request: FetchDue
     tasks: tuple[DueTask, ...]
+    after: int
+    last: bool
     uploads: tuple[Upload, ...] = ()  # those of the page's references that the server has already
 
 

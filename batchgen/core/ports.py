@@ -11,7 +11,7 @@ from typing import Protocol
 from batchgen.core.answers import Answer, Balance, Render, StoredFile
 from batchgen.core.facts import ManifestFacts, MoneyFacts, Opening, RunAsked, RunFacts, TaskFacts, TaskHistory, TaskQuery
 from batchgen.core.messages import Download, Downloaded, DueArrived, Ended, FetchDue, Glimpse, Record, SendUpload, Step
-from batchgen.core.model import Instant, KnownTask, Manifest
+from batchgen.core.model import Instant, KnownTask, Manifest, Upload
 from batchgen.core.plan import Action
 
 
@@ -83,6 +83,22 @@ class Ledger(Protocol):
         """Yield the wanted tasks of a manifest of which `stayed(id)` is false."""
         ...
 
+    def wanted(self, manifest: str) -> int:
+        """Count the tasks that the manifest had when it was last adopted."""
+        ...
+
+    def uploaded(self, contents: Sequence[str]) -> Mapping[str, Upload]:
+        """Return those of these contents (by sha256) that the server has."""
+        ...
+
+    def preview(self, manifests: Sequence[Manifest], *, today: str) -> Opening:
+        """Return the spending and the prices that a run of these manifests would start from."""
+        ...
+
+    def newest(self) -> Instant:
+        """Return the newest instant that the ledger holds, 0.0 if none."""
+        ...
+
     def adopt(self, manifest: Manifest, actions: Iterable[Action], *, run: int, at: Instant) -> None:
         """Make the ledger's tasks those of the manifest, as planned, in one transaction."""
         ...
@@ -97,7 +113,7 @@ class Ledger(Protocol):
         """Write a run's end."""
         ...
 
-    def open(self, manifests: Sequence[str], *, run: int, today: str, only: str) -> Opening:
+    def open_run(self, manifests: Sequence[str], *, run: int, today: str, only: str) -> Opening:
         """Read what the engine starts from, for these manifests (by name)."""
         ...
 

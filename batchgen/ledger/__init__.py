@@ -17,3 +17,8 @@
 Deliberately absent: an ORM (rows are written by guarded statements, never by flushing objects), counters (every number
 is a query) and retries (one run holds the ledger, so a lost race is a bug to be seen).
 """
+
+from batchgen.ledger.opening import exists
+from batchgen.ledger.store import Store
+
+__all__ = ["Store", "exists"]

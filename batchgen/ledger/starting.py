@@ -10,13 +10,28 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from batchgen.core.facts import LiveAttempt, Opening, Spending
+from batchgen.core.glob import matches
 from batchgen.core.messages import DueArrived, FetchDue, MoneyKind
-from batchgen.core.model import Credits, DueTask, KnownTask, Manifest, Task, Upload
+from batchgen.core.model import Credits, DueTask, Instant, KnownTask, Manifest, Task, Upload
 from batchgen.core.states import AttemptState, TaskState
 from batchgen.errors import LedgerError
 from batchgen.ledger.documents import manifest_from, spec_from, urls_from
 from batchgen.ledger.statements import NOT_BEFORE
-from batchgen.ledger.tables import DUE, LIVE_ATTEMPT, PRICED, attempts, manifests, meta, money, outputs, quoted, runs, tasks, uploads
+from batchgen.ledger.tables import (
+    DUE,
+    LIVE_ATTEMPT,
+    PRICED,
+    attempts,
+    events,
+    manifests,
+    meta,
+    money,
+    outputs,
+    quoted,
+    runs,
+    tasks,
+    uploads,
+)
 
 PAGE = 500
 """Rows, or parameters, of one query."""
@@ -84,11 +99,29 @@ _UPLOADS = sa.select(uploads).where(uploads.c.sha256.in_(sa.bindparam("contents"
 
 
 def due(connection: sa.Connection, request: FetchDue) -> DueArrived:
-    """Read a page of wanted pending tasks, and the uploads that its references have already."""
-    asked = {"manifest": request.manifest, "after": request.after, "most": request.limit}
-    page = tuple(_due_task(row, request.manifest) for row in connection.execute(_DUE_PAGE, asked).mappings())
+    """Read a page of wanted pending tasks, and the uploads that its references have already.
+
+    The glob is applied here and not in SQL, so that it means the same in every database.
+    """
+    after, last, page = request.after, False, list[DueTask]()
+    while not last and len(page) < request.limit:
+        most = max(request.limit, PAGE if request.only else 0)
+        rows = connection.execute(_DUE_PAGE, {"manifest": request.manifest, "after": after, "most": most}).mappings().all()
+        last = len(rows) < most
+        for row in rows:
+            after = row["position"]
+            if matches(row["ident"], request.only):
+                page.append(_due_task(row, request.manifest))
+            if len(page) == request.limit:
+                last = last and row is rows[-1]
+                break
     contents = sorted({r.sha256 for due_task in page for r in due_task.task.spec.references if r.sha256})
-    return DueArrived(request, page, tuple(_uploads(connection, contents)))
+    return DueArrived(request, tuple(page), after, last, tuple(uploaded(connection, contents).values()))
+
+
+def uploaded(connection: sa.Connection, contents: Sequence[str]) -> Mapping[str, Upload]:
+    """Return those of these contents that the server has."""
+    return {upload.sha256: upload for upload in _uploads(connection, contents)}
 
 
 def _due_task(row: sa.RowMapping, manifest: str) -> DueTask:
@@ -151,10 +184,49 @@ def opening(connection: sa.Connection, names: Sequence[str], scope: Scope) -> Op
     missing = [name for name in names if name not in found]
     if missing:
         raise LedgerError(f"the ledger has no manifest {', '.join(missing)}")
-    live = _live(connection, [found[name][0] for name in names], scope)
-    not_before = float(connection.scalar(sa.select(meta.c.value).where(meta.c.key == NOT_BEFORE)) or 0)
-    spent = spending(connection, scope)
-    return Opening(tuple(found[name][1] for name in names), live, spent, _prices(connection), not_before, scope.only)
+    ids = [found[name][0] for name in names]
+    states = connection.execute(_STATES, {"rows": ids}).all()
+    return Opening(
+        manifests=tuple(found[name][1] for name in names),
+        live=_live(connection, ids, scope),
+        spending=spending(connection, scope),
+        prices=_prices(connection),
+        not_before=float(connection.scalar(sa.select(meta.c.value).where(meta.c.key == NOT_BEFORE)) or 0),
+        only=scope.only,
+        rendered={name: sum(n for m, state, n in states if m == name and state in {TaskState.RENDERED, TaskState.DONE}) for name in names},
+        failed=sum(n for _, state, n in states if state == TaskState.FAILED),
+        blocked=sum(n for _, state, n in states if state == TaskState.BLOCKED),
+        in_doubt=connection.scalar(_IN_DOUBT, {"rows": ids}) or 0,
+        bought=connection.scalar(_BOUGHT, {"root": scope.root}) or 0,
+    )
+
+
+_STATES = (
+    sa.select(manifests.c.name, tasks.c.state, sa.func.count())
+    .join(manifests, manifests.c.id == tasks.c.manifest_id)
+    .where(tasks.c.wanted, tasks.c.manifest_id.in_(sa.bindparam("rows", expanding=True)))
+    .group_by(manifests.c.name, tasks.c.state)
+)
+_IN_DOUBT = (
+    sa.select(sa.func.count())
+    .select_from(attempts)
+    .join(tasks, tasks.c.id == attempts.c.task_id)
+    .where(LIVE_ATTEMPT, attempts.c.state == AttemptState.IN_DOUBT, tasks.c.manifest_id.in_(sa.bindparam("rows", expanding=True)))
+)
+_BOUGHT = (
+    sa.select(sa.func.count()).select_from(attempts).join(runs, runs.c.id == attempts.c.run_id).where(runs.c.root == sa.bindparam("root"))
+)
+
+
+def preview(connection: sa.Connection, wanted: Sequence[Manifest], today: str) -> Opening:
+    """Read the spending and the prices for manifests that the ledger may not know yet."""
+    return Opening(tuple(wanted), (), spending(connection, Scope(0, today, "")), _prices(connection))
+
+
+def newest(connection: sa.Connection) -> Instant:
+    """Return the newest instant of runs and events."""
+    instants = (connection.scalar(sa.select(sa.func.max(column))) for column in (events.c.at, runs.c.started_at, runs.c.ended_at))
+    return max((float(at) for at in instants if at is not None), default=0.0)
 
 
 def _live(connection: sa.Connection, rows: Sequence[int], scope: Scope) -> tuple[LiveAttempt, ...]:

@@ -17,14 +17,14 @@ import sqlalchemy as sa
 
 from batchgen.core.facts import ManifestFacts, MoneyFacts, Opening, RunAsked, RunFacts, TaskFacts, TaskHistory, TaskQuery
 from batchgen.core.messages import DueArrived, Ended, FetchDue, Record
-from batchgen.core.model import Instant, KnownTask, Manifest
+from batchgen.core.model import Instant, KnownTask, Manifest, Upload
 from batchgen.core.plan import Action
 from batchgen.errors import LedgerError
 from batchgen.ledger import adopting, reads, starting, writing
 from batchgen.ledger.documents import asked_text
 from batchgen.ledger.lock import hold_database, hold_file
 from batchgen.ledger.opening import Opened, open_ledger
-from batchgen.ledger.tables import attempts, outputs, runs
+from batchgen.ledger.tables import attempts, manifests, outputs, runs, tasks
 from batchgen.ledger.trouble import plain_words
 
 
@@ -84,6 +84,27 @@ class Store:
     def leavers(self, manifest: str, stayed: Callable[[str], bool]) -> Iterator[KnownTask]:
         """Yield the wanted tasks of a manifest of which `stayed(id)` is false."""
         return starting.leavers(self._read, manifest, stayed)
+
+    def wanted(self, manifest: str) -> int:
+        """Count the tasks that the manifest had when it was last adopted."""
+        query = sa.select(sa.func.count()).select_from(tasks).join(manifests, manifests.c.id == tasks.c.manifest_id)
+        with self._read() as connection:
+            return connection.scalar(query.where(manifests.c.name == manifest, tasks.c.wanted)) or 0
+
+    def uploaded(self, contents: Sequence[str]) -> Mapping[str, Upload]:
+        """Return those of these contents (by sha256) that the server has."""
+        with self._read() as connection:
+            return starting.uploaded(connection, contents)
+
+    def preview(self, manifests: Sequence[Manifest], *, today: str) -> Opening:
+        """Return the spending and the prices that a run of these manifests would start from."""
+        with self._read() as connection:
+            return starting.preview(connection, manifests, today)
+
+    def newest(self) -> Instant:
+        """Return the newest instant that the ledger holds, 0.0 if none."""
+        with self._read() as connection:
+            return starting.newest(connection)
 
     def adopt(self, manifest: Manifest, actions: Iterable[Action], *, run: int, at: Instant) -> None:
         """Make the ledger's tasks those of the manifest, as planned, in one transaction.
