@@ -7,8 +7,12 @@
     opening.py     finding, making and refusing ledgers
     lock.py        one run at a time
     trouble.py     the database's errors in our words
+    places.py      paths and URLs, and where SQLite may not be
     documents.py   values kept as JSON
+    statements.py  the statements that write
+    journal.py     the log of moves
     adopting.py    the plan becomes tasks
+    staging.py     the rows of one commit, written together
     writing.py     a step's records become rows
     starting.py    what a run starts from
     reads.py       what people ask

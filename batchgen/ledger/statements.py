@@ -35,8 +35,8 @@ FIND_ATTEMPTS = (
     .join(runs, runs.c.id == attempts.c.run_id)
     .where(attempts.c.client_request_id.in_(sa.bindparam("keys", expanding=True)))
 )
-FIND_TASKS = sa.select(tasks.c.id, tasks.c.manifest_id).where(tasks.c.id.in_(sa.bindparam("rows", expanding=True)))
-ROOT = sa.select(runs.c.root).where(runs.c.id == sa.bindparam("run"))
+BODY = sa.select(attempts.c.body).where(attempts.c.id == sa.bindparam("row"))
+SAVED = sa.select(outputs.c.attempt_id, outputs.c.nth).where(outputs.c.attempt_id.in_(sa.bindparam("rows", expanding=True)))
 
 SUBMIT_TASK = (
     sa.update(tasks)
@@ -45,7 +45,7 @@ SUBMIT_TASK = (
         tasks.c.state == TaskState.PENDING,
         tasks.c.attempts == sa.bindparam("had"),
         # what is bought must be what the manifest wants now
-        tasks.c.fingerprint == sa.bindparam("wanted_fingerprint"),
+        tasks.c.fingerprint == sa.bindparam("bought"),
     )
     .values(state=TaskState.RENDERING, attempts=tasks.c.attempts + 1, note="")
 )
