@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from itertools import islice
 
 import sqlalchemy as sa
 
 from batchgen.core.facts import AttemptFacts, EventFacts, ManifestFacts, MoneyFacts, RunFacts, TaskFacts, TaskHistory, TaskQuery
+from batchgen.core.glob import matches
 from batchgen.core.messages import MoneyKind
 from batchgen.core.model import Credits, Output
 from batchgen.core.states import AttemptState, TaskState
@@ -145,7 +145,7 @@ def tasks(connection: sa.Connection, wanted: TaskQuery) -> Iterator[TaskFacts]:
     query = _wanted(wanted).order_by(tables.manifests.c.name, tables.tasks.c.position, tables.tasks.c.id)
     rows = connection.execution_options(yield_per=PAGE).execute(query).mappings()
     # the glob is matched here and not in SQL, so that it means the same as in `--only` and in both databases
-    taken = (row for row in rows if not wanted.only or fnmatchcase(row["ident"], wanted.only))
+    taken = (row for row in rows if matches(row["ident"], wanted.only))
     left = islice(taken, wanted.limit)
     while page := list(islice(left, PAGE)):
         by_task = _attempts(connection, [row["id"] for row in page])

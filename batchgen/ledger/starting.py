@@ -224,8 +224,11 @@ def preview(connection: sa.Connection, wanted: Sequence[Manifest], today: str) -
 
 
 def newest(connection: sa.Connection) -> Instant:
-    """Return the newest instant of runs and events."""
-    instants = (connection.scalar(sa.select(sa.func.max(column))) for column in (events.c.at, runs.c.started_at, runs.c.ended_at))
+    """Return the newest instant of runs and events. Events are written in the order of time, so the last row has it."""
+    last_event = sa.select(events.c.at).order_by(events.c.id.desc()).limit(1)
+    instants = (
+        connection.scalar(query) for query in (last_event, *(sa.select(sa.func.max(c)) for c in (runs.c.started_at, runs.c.ended_at)))
+    )
     return max((float(at) for at in instants if at is not None), default=0.0)
 
 

@@ -37,7 +37,7 @@ class Store:
         self.place = opened.place.name
 
     @classmethod
-    def at(cls, where: str | Path, address: str | None, *, read_only: bool = False) -> Self:
+    def open(cls, where: str | Path, address: str | None, *, read_only: bool = False) -> Self:
         """Open the ledger at a path or database URL; make or migrate it unless `read_only`.
 
         Open first, then `lock`: a migration takes the lock for itself. `address` is the API's base URL or `sandbox`,
@@ -134,7 +134,7 @@ class Store:
             if connection.execute(sa.update(runs).where(runs.c.id == run).values(values)).rowcount != 1:
                 raise LedgerError(f"the ledger {self.place} has no run {run}")
 
-    def open(self, manifests: Sequence[str], *, run: int, today: str, only: str) -> Opening:
+    def open_run(self, manifests: Sequence[str], *, run: int, today: str, only: str) -> Opening:
         """Read what the engine starts from, for these manifests (by name)."""
         with self._read() as connection:
             return starting.opening(connection, manifests, starting.Scope(_root(connection, run), today, only))
