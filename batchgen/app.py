@@ -1,0 +1,278 @@
+"""The one place where adapters are built and joined to what uses them.
+
+    check    manifests alone, offline
+    plan     manifests against the ledger; writes nothing, sends nothing
+    run      lock, begin, adopt the manifests, drive
+    resume   the same from the ledger alone
+
+Deliberately absent: words for people (`cli`, `report`) and decisions (`core`).
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import anyio
+
+from batchgen.catalogue import Billing, Catalogue, price_params, prompt_units
+from batchgen.core.answers import Answer, Balance
+from batchgen.core.budget import Budgets
+from batchgen.core.engine import Engine
+from batchgen.core.facts import Opening, RunAsked, RunFacts
+from batchgen.core.forecast import Forecast, PlanFacts
+from batchgen.core.glob import matches
+from batchgen.core.messages import Ended, FetchDue
+from batchgen.core.model import Instant, Spec, Task
+from batchgen.core.plan import Action, plan_leaver, plan_task
+from batchgen.core.policy import Given, Quote, Quoter
+from batchgen.core.ports import Api, Ledger, Media, Watch
+from batchgen.core.pricing import Prices, price_key
+from batchgen.errors import UsageError
+from batchgen.ledger import Store, exists
+from batchgen.manifest import Checked, LoadedManifest
+from batchgen.manifest import check as check_manifests
+from batchgen.media import Downloads
+from batchgen.rivya.address import is_loopback
+from batchgen.rivya.client import Client
+from batchgen.rivya.wire import compose
+from batchgen.runner import Runner, SystemClock, settle
+from batchgen.sandbox import SANDBOX_KEY
+from batchgen.sandbox.account import Account
+from batchgen.sandbox.faults import Faults
+from batchgen.settings import Settings
+
+CHUNK = 1000
+"""Tasks looked up in the ledger at once."""
+
+T = TypeVar("T")
+
+
+def check(paths: Sequence[Path]) -> Checked:
+    """Check manifests, offline. Raises ManifestError with every problem."""
+    return check_manifests(paths, Catalogue.shipped())
+
+
+# ---------------------------------------------------------------- plan
+
+
+def plan(checked: Checked, settings: Settings, asked: RunAsked) -> PlanFacts:
+    """Say what a run would do. Reads the ledger if there is one; writes nothing and sends nothing."""
+    policy, today = settings.policy(asked), settings.calendar(time.time())
+    manifests = [loaded.header for loaded in checked.manifests]
+    with _ledger_if_any(settings) as ledger:
+        opening = Opening(tuple(manifests)) if ledger is None else ledger.preview(manifests, today=today)
+        spending = replace(opening.spending, today=today)
+        forecast = Forecast(policy, Prices(quoter(settings), opening.prices), Budgets(manifests, policy, spending))
+        for loaded in checked.manifests:
+            forecast.manifest(loaded.header)
+            for action in actions(loaded, ledger, asked):
+                if action.task is None or matches(action.task.id, asked.only):
+                    forecast.add(loaded.header, action)
+        uploaded = {} if ledger is None else ledger.uploaded(forecast.references())
+    return forecast.facts(uploaded)
+
+
+@contextmanager
+def _ledger_if_any(settings: Settings) -> Iterator[Ledger | None]:
+    if exists(settings.ledger):
+        with reading(settings) as ledger:
+            yield ledger
+    else:
+        yield None
+
+
+def actions(loaded: LoadedManifest, ledger: Ledger | None, asked: RunAsked) -> Iterator[Action]:
+    """Yield what a run would do with each task of a manifest, and with each that left it, in flat memory."""
+    name, met = loaded.header.name, 0
+    for chunk in _chunks(loaded.tasks(), CHUNK):
+        known = {} if ledger is None else ledger.known(name, [task.id for task in chunk])
+        met += sum(task.wanted for task in known.values())
+        for task in chunk:
+            again = asked.retry_failed and matches(task.id, asked.only)
+            yield plan_task(task, known.get(task.id), retry_failed=again)
+    if ledger is not None and met < ledger.wanted(name):
+        # Only then is it worth holding the ids: some tasks of the ledger are not in the manifest any more.
+        stayed = {task.id for task in loaded.tasks()}
+        yield from (plan_leaver(known) for known in ledger.leavers(name, stayed.__contains__))
+
+
+def _chunks(items: Iterator[Task], size: int) -> Iterator[list[Task]]:
+    while chunk := list(islice(items, size)):
+        yield chunk
+
+
+def quoter(settings: Settings) -> Quoter:
+    """Return what prices an attempt: the settings' price, else the catalogue's base credits.
+
+    A metered model's price depends on how much text it is given, so the prompt's length is part of its price key: no
+    length is taken for another.
+    """
+    catalogue = Catalogue.shipped()
+
+    def quote(spec: Spec) -> Quote:
+        model = catalogue.get(spec.model)
+        facts: dict[str, object] = dict(price_params(model, spec.params))
+        for reference in spec.references:
+            kind = f"{reference.kind} references"
+            facts[kind] = int(str(facts.get(kind, 0))) + 1
+        if model.billing is Billing.METERED:
+            facts["prompt length"] = prompt_units(spec.prompt)
+        stated = settings.prices.of(spec.model, facts)
+        return Quote(price_key(spec.model, facts), (model.base_credits or 0) if stated is None else stated, stated is not None)
+
+    return quote
+
+
+# ---------------------------------------------------------------- run and resume
+
+
+async def run(checked: Checked, settings: Settings, asked: RunAsked, *, watch: Watch) -> Ended:
+    """Do what the manifests want. Raises what stops it before anything was sent."""
+    with _held(settings, asked.command) as ledger:
+        now = _clock(ledger).now()
+        begun = ledger.begin_run(asked, resumes=None, at=now)
+        for loaded in checked.manifests:
+            ledger.adopt(loaded.header, actions(loaded, ledger, asked), run=begun.id, at=now)
+        names = [loaded.header.name for loaded in checked.manifests]
+        return await _drive(settings, ledger, begun, _Desired(names), watch)
+
+
+async def resume(settings: Settings, *, watch: Watch) -> Ended:
+    """Go on with what the last run was asked for, from the ledger alone, and finish what other manifests have in flight.
+
+    Its budgets count on: a night's cap is not refilled by being interrupted.
+    """
+    with _held(settings, "resume") as ledger:
+        now = _clock(ledger).now()
+        last = next(iter(ledger.runs()), None)
+        if last is None:
+            raise UsageError(f"the ledger {ledger.place} has no run to resume; start one with `batchgen run MANIFEST...`")
+        asked = replace(last.asked, command="resume", retry_failed=False, until=_ahead(last.asked.until, now))
+        begun = ledger.begin_run(asked, resumes=last.id, at=now)
+        names = [facts.name for facts in ledger.manifests()]
+        desired = _Desired(names, frozenset(names) - frozenset(asked.manifests))
+        return await _drive(settings, ledger, begun, desired, watch)
+
+
+def _ahead(until: Instant | None, now: Instant) -> Instant | None:
+    """Return a deadline that is still to come; one that has passed was for that night."""
+    return until if until is not None and until > now else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Desired:
+    """The manifests of a run, by name, and those among them for which nothing is bought."""
+
+    names: Sequence[str]
+    finish_only: frozenset[str] = frozenset()
+
+
+@contextmanager
+def _held(settings: Settings, command: str) -> Iterator[Store]:
+    """Open the ledger and keep every other run out of it."""
+    with Store.open(settings.ledger, settings.address) as ledger, ledger.lock(command=command, at=time.time()):
+        yield ledger
+
+
+def _clock(ledger: Ledger) -> SystemClock:
+    return SystemClock(ledger.newest(), wall=time.time, monotonic=time.monotonic)
+
+
+async def _drive(settings: Settings, ledger: Store, begun: RunFacts, desired: _Desired, watch: Watch) -> Ended:
+    asked, clock = begun.asked, _clock(ledger)
+    opening = ledger.open_run(desired.names, run=begun.id, today=settings.calendar(clock.now()), only=asked.only)
+    opening = replace(opening, finish_only=desired.finish_only)
+    given = Given(quoter(settings), compose, settings.calendar, random.Random().random)  # noqa: S311 - jitter, no secret
+    engine = Engine(opening, settings.policy(asked), given)
+    if not _has_work(ledger, opening):
+        ended = settle(engine, ledger, clock.now())
+        ledger.end_run(begun.id, ended, clock.now())
+        return ended
+    async with _service(settings) as (api, media):
+        return await Runner(engine, ledger, api, media, clock=clock, watch=watch, run_id=begun.id).drive()
+
+
+def _has_work(ledger: Ledger, opening: Opening) -> bool:
+    """Say whether a run will need the service at all: a finished manifest needs neither a key nor a connection."""
+    buying = (m.name for m in opening.manifests if m.name not in opening.finish_only)
+    return bool(opening.live) or any(ledger.due(FetchDue(name, -1, 1, opening.only)).tasks for name in buying)
+
+
+# ---------------------------------------------------------------- the service, real or not
+
+
+@asynccontextmanager
+async def _service(settings: Settings) -> AsyncIterator[tuple[Api, Media]]:
+    with _address(settings) as (address, key):
+        local = is_loopback(urlsplit(address).hostname or "")
+        async with Client(address, key) as api, Downloads(settings.outputs, allow_loopback=local) as media:
+            yield api, media
+
+
+@contextmanager
+def _address(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Give the API's address and the key for it; with --sandbox, the sandbox's, which is started here."""
+    if not settings.sandbox:
+        yield settings.address, settings.key.reveal()
+        return
+    # Imported here because a web server is slow to import, and only sandbox runs need it.
+    from batchgen.sandbox.app import build  # noqa: PLC0415
+    from batchgen.sandbox.serve import in_process  # noqa: PLC0415
+
+    with _account(settings) as account, in_process(build(account, Faults.parse(settings.faults)), port=account.port) as address:
+        account.port = int(address.rpartition(":")[2])
+        yield address, SANDBOX_KEY
+
+
+def ask_balance(settings: Settings) -> Answer[Balance]:
+    """Ask for the account's credits."""
+    return _ask(settings, Client.balance)
+
+
+def ask_models(settings: Settings) -> Answer[list[object]]:
+    """Ask for the models; that needs no key."""
+    return _ask(settings, Client.models)
+
+
+def _ask(settings: Settings, question: Callable[[Client], Awaitable[T]]) -> T:
+    async def ask() -> T:
+        with _address(settings) as (address, key):
+            async with Client(address, key) as api:
+                return await question(api)
+
+    return anyio.run(ask)
+
+
+def serve_sandbox(settings: Settings, *, host: str, port: int, ready: Callable[[str], None]) -> None:
+    """Serve the sandbox until SIGINT or SIGTERM. `ready` is told the base URL. Raises UsageError if the port cannot be had."""
+    # Imported here because a web server is slow to import, and only this command and sandbox runs need it.
+    from batchgen.sandbox.app import build  # noqa: PLC0415
+    from batchgen.sandbox.serve import serve  # noqa: PLC0415
+
+    with _account(settings) as account:
+        serve(build(account, Faults.parse(settings.faults)), host=host, port=port, ready=ready)
+
+
+@contextmanager
+def _account(settings: Settings) -> Iterator[Account]:
+    settings.books.parent.mkdir(parents=True, exist_ok=True)
+    with Account(settings.books, starting_credits=settings.sandbox_credits) as account:
+        yield account
+
+
+# ---------------------------------------------------------------- reading
+
+
+@contextmanager
+def reading(settings: Settings) -> Iterator[Ledger]:
+    """Open the ledger for reading; it never waits for a run. Raises LedgerError if there is none."""
+    with Store.open(settings.ledger, settings.address, read_only=True) as ledger:
+        yield ledger
