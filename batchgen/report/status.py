@@ -19,7 +19,7 @@ def status_text(view: View, when: When) -> str:
     lines = [_run_line(view.run, when), ""]
     if view.manifests:
         lines += [*table(_HEAD, [_manifest_cells(part) for part in view.manifests], right=frozenset(_HEAD[1:])), ""]
-    lines += _money_lines(view.money)
+    lines += money_lines(view.money)
     lines += _task_lines("in flight", view.in_flight, view.total(TaskState.RENDERING, TaskState.RENDERED))
     lines += _task_lines("needs a look", view.trouble, view.total(TaskState.FAILED, TaskState.BLOCKED))
     return "\n".join([*lines, "", f"next: {what_next(view)}"])
@@ -57,7 +57,7 @@ def _manifest_cells(part: ManifestFacts) -> list[str]:
     return [cut(part.name, 64), *states, number(part.removed), number(part.captured), number(part.held)]
 
 
-def _money_lines(money: MoneyFacts) -> list[str]:
+def money_lines(money: MoneyFacts) -> list[str]:
     """Say what was spent and is held."""
     rows = [
         ("in all", number(money.captured), number(money.held)),

@@ -11,7 +11,7 @@ BASE_URL = "RIVYA_BASE_URL"
 
 
 def check_address(text: str) -> str:
-    """Return the address as `scheme://host[:port][/path]` without a slash at its end. Raises UsageError, never showing a password."""
+    """Return the address as `scheme://host[:port][/path]`, without a slash or `/api/v1` at its end. Raises UsageError, never showing a password."""
     if not (text.isascii() and text.isprintable() and " " not in text):
         raise UsageError(f"{BASE_URL} holds a blank, a line break or a character that no address has; write it as https://HOST")
     try:
@@ -24,7 +24,8 @@ def check_address(text: str) -> str:
         raise UsageError(f"{BASE_URL} {wrong}")
     host = parts.hostname or ""
     shown = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{shown}{port}{parts.path.rstrip('/')}"
+    path = parts.path.rstrip("/").removesuffix("/api/v1")
+    return f"{parts.scheme}://{shown}{port}{path}"
 
 
 def _wrong_with(parts: SplitResult) -> str:
@@ -42,7 +43,7 @@ def _wrong_with(parts: SplitResult) -> str:
 
 def is_loopback(host: str) -> bool:
     """True if the host is this machine by its name or number; a name that merely resolves to it is not trusted."""
-    if host == "localhost":
+    if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

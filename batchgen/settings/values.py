@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from batchgen.core.facts import RunAsked
 from batchgen.core.model import Credits, Instant, canonical_json
 from batchgen.core.policy import AccountBudget, OnLostAnswer, Policy, PollPolicy
+from batchgen.settings.address import is_loopback
 from batchgen.settings.secret import ApiKey
 
 VENDOR = "https://rivya.ai"
@@ -71,6 +73,11 @@ class Settings:
     replay_window: float = 24 * 3600.0
     render_timeout: float = 2 * 3600.0
     on_lost_answer: OnLostAnswer = OnLostAnswer.REPEAT
+
+    @property
+    def local_service(self) -> bool:
+        """True if the service runs on this machine: only then may results come from here, and over plain HTTP."""
+        return self.sandbox or is_loopback(urlsplit(self.address).hostname or "")
 
     def policy(self, asked: RunAsked) -> Policy:
         """Return what the engine obeys in a run that was asked for so."""

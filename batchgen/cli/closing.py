@@ -1,0 +1,26 @@
+"""The end of `run` and `resume`: the summary, out of the ledger, and the exit code."""
+
+from __future__ import annotations
+
+import time
+
+from batchgen import app
+from batchgen.cli.progress import Progress
+from batchgen.cli.screen import Screen
+from batchgen.core.messages import Ended
+from batchgen.errors import ExitCode
+from batchgen.report.status import run_document, summary_text
+from batchgen.report.views import look
+from batchgen.settings import Settings
+
+
+def conclude(screen: Screen, settings: Settings, ended: Ended, progress: Progress) -> ExitCode:
+    """Tell what the run did, and return its exit code."""
+    progress.close()
+    # From here on the code is certain, even if nobody reads the summary.
+    screen.code = ended.code
+    with app.reading(settings) as ledger:
+        view = look(ledger, settings.calendar(time.time()))
+    outputs = str(settings.outputs)
+    screen.document(run_document(view, outputs)) if screen.json else screen.out(summary_text(view, settings.local, outputs))
+    return ended.code

@@ -1,0 +1,44 @@
+"""`batchgen resume`: go on with everything unfinished."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+import anyio
+import click
+
+from batchgen import app
+from batchgen.cli.closing import conclude
+from batchgen.cli.group import RUN_CODES, closing
+from batchgen.cli.options import facts, talk
+from batchgen.cli.progress import Progress
+from batchgen.cli.screen import Screen
+from batchgen.cli.where import Where, faults, settings_for, where
+from batchgen.core.states import UNFINISHED
+from batchgen.errors import ExitCode
+from batchgen.report.views import look
+
+
+class Options(Where):
+    """What the command line says."""
+
+    faults: str | None
+
+
+@click.command("resume", epilog=closing("batchgen resume", *RUN_CODES))
+@faults
+@where
+@facts
+@talk
+@click.pass_obj
+def command(screen: Screen, **options: Unpack[Options]) -> ExitCode:
+    """Go on with everything unfinished in the ledger, as the last run was asked to.
+
+    The manifests are not read: what they wanted is in the ledger, also if the files are gone. Never asks.
+    """
+    settings = settings_for(screen, options, faults=options["faults"])
+    with app.reading(settings) as ledger:
+        unfinished = look(ledger, settings.calendar(0)).total(*UNFINISHED)
+    progress = Progress(screen, settings.local, total=unfinished)
+    ended = anyio.run(lambda: app.resume(settings, watch=progress))
+    return conclude(screen, settings, ended, progress)

@@ -1,0 +1,71 @@
+"""`batchgen tasks`: list tasks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Unpack
+
+import click
+
+from batchgen import app
+from batchgen.cli.group import closing
+from batchgen.cli.options import facts, talk
+from batchgen.cli.screen import Screen
+from batchgen.cli.where import Where, settings_for, where
+from batchgen.core.facts import TaskFacts, TaskQuery
+from batchgen.core.states import TaskState
+from batchgen.errors import ExitCode
+from batchgen.report.rows import write_csv, write_jsonl
+from batchgen.report.tasks import task_lines, tasks_document
+
+
+class Options(Where):
+    """What the command line says."""
+
+    states: tuple[str, ...]
+    manifest: str
+    only: str
+    removed: bool
+    limit: int | None
+    form: str
+
+
+@click.command("tasks", epilog=closing("batchgen tasks --state failed --format csv", ExitCode.DONE, ExitCode.WRONG_INPUT))
+@click.option("--state", "states", multiple=True, type=click.Choice([state.value for state in TaskState]), help="Only these; repeatable.")
+@click.option("--manifest", default="", metavar="NAME", help="Only those of this manifest.")
+@click.option("--only", default="", metavar="GLOB", help="Only those whose id matches.")
+@click.option("--removed", is_flag=True, help="Also those that left their manifest.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
+@click.option("--format", "form", type=click.Choice(["table", "csv", "jsonl"]), default="table", help="How; a table by default.")
+@where
+@facts
+@talk
+@click.pass_obj
+def command(screen: Screen, **options: Unpack[Options]) -> ExitCode:
+    """List tasks with their state, credits and files, in the manifests' order."""
+    settings = settings_for(screen, options)
+    wanted = TaskQuery(
+        manifest=options["manifest"],
+        states=tuple(TaskState(state) for state in options["states"]),
+        only=options["only"],
+        removed=options["removed"],
+        limit=options["limit"],
+    )
+    with app.reading(settings) as ledger:
+        _write(screen, ledger.tasks(wanted), options["form"])
+    return ExitCode.DONE
+
+
+def _write(screen: Screen, tasks: Iterator[TaskFacts], form: str) -> None:
+    """Write the tasks as they are read."""
+    if screen.json:
+        screen.document(tasks_document(tasks))
+    elif form == "csv":
+        write_csv(tasks, sys.stdout)
+    elif form == "jsonl":
+        write_jsonl(tasks, sys.stdout)
+    else:
+        for line in task_lines(tasks):
+            sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,82 @@
+"""The one place where errors become words and exit codes."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from batchgen import __version__
+from batchgen.cli.group import Commands
+from batchgen.cli.screen import Screen, abandon_stdout, tolerate_any_text
+from batchgen.cli.trouble import INTERRUPTED, Trouble, of_batchgen, of_bug, of_click
+from batchgen.errors import BatchgenError, ExitCode
+from batchgen.report.text import to_json
+
+HELP = """Render long lists of prompts through the Rivya API, within a credit budget, and never pay for one twice.
+
+\b
+Start with:
+  batchgen init spring && cd spring
+  batchgen run manifests/first.yaml --sandbox
+
+The key is read from RIVYA_API_KEY (or the file that RIVYA_API_KEY_FILE names). The sandbox needs none.
+"""
+
+
+@click.command(cls=Commands, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="batchgen", message="%(prog)s %(version)s")
+@click.option("--verbose", is_flag=True, expose_value=False, help="Show tracebacks.")
+def batchgen() -> None:
+    """Hold the commands; called without one, click shows the help."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code. Never raises, save SystemExit from a signal handler."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    tolerate_any_text()
+    screen = Screen(json="--json" in arguments, verbose="--verbose" in arguments)
+    try:
+        return int(_called(arguments, screen))
+    except BrokenPipeError:
+        # Whoever read the results has seen enough (`| head`); that changes nothing about what was done.
+        abandon_stdout()
+        return int(screen.code)
+    except (KeyboardInterrupt, click.Abort):
+        return _tell(screen, INTERRUPTED)
+    except click.ClickException as error:
+        return _tell(screen, of_click(error))
+    except BatchgenError as error:
+        _trace(screen, error)
+        return _tell(screen, of_batchgen(error))
+    except Exception as error:  # noqa: BLE001  the last resort: a bug must say what it means for the money
+        _trace(screen, error)
+        return _tell(screen, of_bug(error))
+
+
+def _called(arguments: list[str], screen: Screen) -> int:
+    """Call the command. `make_context` and `invoke` are what click's own `main` calls, which would exit and print by itself."""
+    try:
+        with batchgen.make_context("batchgen", arguments or ["--help"], obj=screen) as context:
+            code = batchgen.invoke(context)
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    return int(code) if isinstance(code, int) else ExitCode.DONE
+
+
+def _trace(screen: Screen, error: BaseException) -> None:
+    """Show where an error came from, to whoever asked for it."""
+    if screen.verbose:
+        screen.say("".join(traceback.format_exception(error)).rstrip())
+
+
+def _tell(screen: Screen, trouble: Trouble) -> int:
+    """Say what happened; under `--json` the last line is an object."""
+    screen.say(f"batchgen: {trouble.what}")
+    screen.say(trouble.means)
+    screen.say(f"next: {trouble.do}")
+    if screen.json:
+        screen.say(to_json(trouble.document()))
+    return int(trouble.code)

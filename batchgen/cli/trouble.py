@@ -1,0 +1,64 @@
+"""An error as words and an exit code: what happened, what it means for money and work, the one command to do next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import click
+
+from batchgen.errors import BatchgenError, ExitCode, KeyRefused, LedgerBusy, LedgerError, ManifestError, Unavailable, UsageError
+from batchgen.report.text import clean
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What is said about an error. `what` may have several lines (the problems of a manifest)."""
+
+    code: ExitCode
+    what: str
+    means: str
+    do: str
+
+    def document(self) -> dict[str, object]:
+        """Return the last line on stderr under `--json`."""
+        return {"code": self.code.name.lower(), "exit_code": int(self.code), "message": self.what, "means": self.means, "next": self.do}
+
+
+_WORDS: tuple[tuple[type[BatchgenError], str, str], ...] = (
+    (ManifestError, "Nothing was sent and nothing was bought.", "correct the file, then: batchgen validate MANIFEST"),
+    (UsageError, "Nothing was sent and nothing was bought.", "batchgen COMMAND --help"),
+    (LedgerBusy, "That run goes on undisturbed; this one sent nothing and bought nothing.", "batchgen status"),
+    (KeyRefused, "Nothing was bought with it; what is in the ledger stays as it is.", "set RIVYA_API_KEY, then: batchgen credits"),
+    (Unavailable, "Nothing is lost and nothing will be paid twice: the ledger knows every step.", "batchgen resume"),
+)
+
+
+def of_batchgen(error: BatchgenError) -> Trouble:
+    """Return the words for an error that was raised on purpose."""
+    what = "\n".join(clean(line) for line in str(error).splitlines()) or type(error).__name__
+    if error.exit_code is ExitCode.BUG:
+        return of_bug(error)
+    if isinstance(error, LedgerError) and not isinstance(error, LedgerBusy):
+        return Trouble(error.exit_code, what, "Nothing was sent; the ledger was left as it is.", "batchgen status --ledger LEDGER")
+    means, do = next(((means, do) for kind, means, do in _WORDS if isinstance(error, kind)), ("", "batchgen --help"))
+    return Trouble(error.exit_code, what, means, do)
+
+
+def of_click(error: click.ClickException) -> Trouble:
+    """Return the words for a wrong command line."""
+    command = "batchgen"
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        command = error.ctx.command_path
+    return Trouble(ExitCode.WRONG_INPUT, clean(error.format_message()), "Nothing was sent and nothing was bought.", f"{command} --help")
+
+
+def of_bug(error: BaseException) -> Trouble:
+    """Return the words for an error that nobody foresaw."""
+    what = f"This is a bug in batchgen: {type(error).__name__}: {clean(str(error))[:500]}"
+    means = "Nothing is lost and nothing will be paid twice: the ledger knows every step."
+    return Trouble(ExitCode.BUG, what, means, "batchgen resume; then report the bug, with what the same command says under --verbose")
+
+
+INTERRUPTED = Trouble(
+    ExitCode.INTERRUPTED, "Interrupted.", "Nothing is lost: what was in flight is in the ledger.", "batchgen resume, or the same command"
+)

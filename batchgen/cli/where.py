@@ -1,0 +1,42 @@
+"""Which ledger and which account a command looks at: its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypedDict, TypeVar
+
+import click
+
+from batchgen.cli.screen import Screen
+from batchgen.errors import UsageError
+from batchgen.settings import Flags, Settings, load
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+class Where(TypedDict):
+    """Which ledger a command looks at."""
+
+    ledger: str | None
+    sandbox: bool
+
+
+def where(function: F) -> F:
+    """Add `--ledger` and `--sandbox`."""
+    function = click.option("--sandbox", is_flag=True, help="The sandbox: its own ledger, its own renders, no key, no cost.")(function)
+    return click.option("--ledger", metavar="LEDGER", help="The ledger: a file or a SQLAlchemy URL.")(function)
+
+
+def faults(function: F) -> F:
+    """Add `--faults`."""
+    text = "With --sandbox: what it shall do wrong, such as fail=0.1,429=0.05."
+    return click.option("--faults", metavar="SPEC", help=text)(function)
+
+
+def settings_for(screen: Screen, where: Where, paths: Sequence[Path] = (), *, faults: str | None = None) -> Settings:
+    """Load the settings of a command. Raises UsageError and ManifestError."""
+    if faults and not where["sandbox"]:
+        raise UsageError("--faults is for the sandbox only; add --sandbox")
+    flags = Flags(ledger=where["ledger"], sandbox=where["sandbox"], faults=faults)
+    return load(paths, flags, environ=screen.environ, cwd=Path.cwd())
