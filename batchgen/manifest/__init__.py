@@ -1,0 +1,10 @@
+"""Manifests: from text to tasks.
+
+`check` reads YAML, CSV and JSON lines, looks at every reference, and either raises with every problem or gives manifests whose tasks
+are read from the files again, one by one. Deliberately absent: prices, the ledger, the network; a URL is never opened.
+"""
+
+from batchgen.manifest.load import Checked, LoadedManifest, check
+from batchgen.manifest.shape import schema_path
+
+__all__ = ["Checked", "LoadedManifest", "check", "schema_path"]

@@ -1,0 +1,269 @@
+"""From one entry of `tasks` to its tasks: rows times matrix times takes, in written order.
+
+Nothing is kept but the entry: a task is made, handed on and forgotten, so a million of them need no more memory than one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+
+from batchgen.catalogue import Catalogue, Model, shown
+from batchgen.core.model import Spec, Task
+from batchgen.manifest.fill import Template
+from batchgen.manifest.header import Header, find_model
+from batchgen.manifest.names import check_id, check_output, output_name, slug
+from batchgen.manifest.nodes import Entry, MappingNode, Node, Scalar, SequenceNode, whole_number
+from batchgen.manifest.pieces import Desk, Filling, ParamsPiece, PromptPiece, ReferencePiece
+from batchgen.manifest.problems import Place, Refused, Reporter
+from batchgen.manifest.rows import InlineRows, Row, Rows, open_rows
+from batchgen.manifest.shape import check_task
+
+MOST_COMBINATIONS = 100_000
+"""Tasks out of one row. A matrix of five names with ten values each has as many; beyond it somebody mistyped."""
+
+_IN_OUTPUT = frozenset({"manifest", "task"})
+_ROWLESS = Row({}, Place("", 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A task, and where it comes from: its row, or its entry in the manifest."""
+
+    task: Task
+    place: Place
+
+
+@dataclass(slots=True)
+class _Entry:
+    """An entry, ready to be filled."""
+
+    node: Node
+    desk: Desk
+    model: Model
+    id: tuple[Template, Scalar] | None
+    prompt: PromptPiece
+    params: ParamsPiece
+    references: list[ReferencePiece]
+    output: tuple[Template, Scalar]
+    rows: Rows | None
+    matrix: dict[str, list[str]]
+    takes: int | None
+
+
+class Expander:
+    """Makes the tasks of one manifest."""
+
+    def __init__(self, header: Header, folder: str, catalogue: Catalogue, reporter: Reporter) -> None:
+        """Take what all entries share.
+
+        Args:
+            header: what tasks inherit.
+            folder: absolute path of the manifest's folder.
+            catalogue: the models.
+            reporter: where problems go.
+        """
+        self._header = header
+        self._folder = folder
+        self._catalogue = catalogue
+        self._reporter = reporter
+        self._position = 0
+        self.row_files: set[str] = set()
+
+    def tasks(self, node: Node) -> Iterator[Made]:
+        """Yield the tasks of one entry; report what is wrong with it and with each of them."""
+        entry = self._entry(node)
+        if entry is None or entry.desk.broken:
+            return
+        try:
+            for row in entry.rows.each(self._reporter) if entry.rows else (_ROWLESS,):
+                yield from self._of_row(entry, row)
+        except Refused as refused:
+            self._reporter.sink(refused.problem)
+
+    # ------------------------------------------------------------ once an entry
+
+    def _entry(self, node: Node) -> _Entry | None:
+        if isinstance(node, SequenceNode):
+            self._reporter.at(node, "a task is a mapping or a text, not a list", "write - id: and - prompt:, or - followed by the prompt")
+            return None
+        if isinstance(node, Scalar):
+            node = MappingNode(node.line, node.column, {"prompt": Entry(node, node)})
+            shape_is_right, id_node = True, None
+        else:
+            shape_is_right = check_task(node, self._reporter)
+            id_node = _scalar(node, "id")
+        desk = Desk(self._reporter, id_node.text if id_node else "", frozenset(), broken=not shape_is_right)
+        rows, matrix, takes = self._rows(node, desk), _matrix(node), whole_number(node.get("takes"))
+        desk.known = self._known(node, rows, matrix, takes)
+        model = self._model(node, desk)
+        if model is None:
+            return None
+        output = _scalar(node, "output") or self._header.output
+        return _Entry(
+            node=node,
+            desk=desk,
+            model=model,
+            id=(self._id_template(id_node, desk, matrix, takes), id_node) if id_node else None,
+            prompt=PromptPiece(self._prompt(node, model, desk), model, desk),
+            params=ParamsPiece(node, self._params(node), model, desk),
+            references=self._references(node, model, desk),
+            output=(desk.template(output, _IN_OUTPUT), output),
+            rows=rows,
+            matrix=matrix,
+            takes=takes,
+        )
+
+    def _model(self, node: MappingNode, desk: Desk) -> Model | None:
+        given = _scalar(node, "model")
+        if given:
+            return find_model(given, self._catalogue, self._reporter, task=desk.task)
+        if self._header.model is None and not self._header.unknown_model:
+            desk.wrong(node, "no model is given", "write model: here or in defaults, for example model: kling-2-6")
+        return self._header.model
+
+    def _prompt(self, node: MappingNode, model: Model, desk: Desk) -> Scalar | None:
+        given = _scalar(node, "prompt")
+        if given is None and model.prompt_required and not desk.broken:
+            desk.wrong(node, "there is no prompt", "write prompt: and what is to be seen or heard")
+        return given
+
+    def _params(self, node: MappingNode) -> dict[str, Entry]:
+        own = node.get("params")
+        merged = dict(self._header.params.entries) if self._header.params else {}
+        return {**merged, **own.entries} if isinstance(own, MappingNode) else merged
+
+    def _references(self, node: MappingNode, model: Model, desk: Desk) -> list[ReferencePiece]:
+        own = node.get("references")
+        given = own if isinstance(own, SequenceNode) else self._header.references
+        items = given.items if given else []
+        if not items or given is None:
+            return []
+        if model.references is None:
+            desk.wrong(given, f"{model.id} takes no references", "remove them, or take a model that does")
+            return []
+        most = model.references.max_files
+        if most is not None and len(items) > most:
+            desk.wrong(
+                items[most], f"{len(items)} references; {model.id} takes {most}", model.references.rule or f"remove {len(items) - most}"
+            )
+        return [ReferencePiece(item, self._folder, model, desk) for item in items]
+
+    def _rows(self, node: MappingNode, desk: Desk) -> Rows | None:
+        given = node.get("foreach")
+        if isinstance(given, SequenceNode):
+            return InlineRows(given)
+        if not isinstance(given, Scalar):
+            return None
+        path = os.path.normpath(os.path.join(self._folder, given.text))  # noqa: PTH118 - the same rule as for references
+        shown_as = os.path.join(os.path.dirname(self._reporter.file), given.text)  # noqa: PTH118, PTH120 - what a person typed
+        try:
+            rows = open_rows(path, shown_as)
+        except Refused as refused:
+            problem = refused.problem
+            if problem.line:
+                self._reporter.sink(problem)
+            else:  # it is not there, or no file: the manifest is the place to mend that
+                desk.wrong(given, f"foreach: {shown_as} {problem.wrong}", problem.right or "the path starts at the manifest's folder")
+            desk.broken = True
+            return None
+        self.row_files.add(path)
+        return rows
+
+    def _known(self, node: MappingNode, rows: Rows | None, matrix: Mapping[str, list[str]], takes: int | None) -> frozenset[str] | None:
+        if "foreach" in node.entries and rows is None:
+            return None
+        columns = rows.names if rows else ()
+        if columns is None:
+            return None
+        twice = [name for name in columns if name in matrix or (takes and name == "take")]
+        for name in twice:
+            self._reporter.at(node, f"the name {shown(name)} comes from foreach and again from matrix or takes", "rename one of the two")
+        if takes and "take" in matrix:
+            self._reporter.at(node, "the name take comes from matrix and again from takes", "rename the one in matrix")
+        return frozenset((*columns, *matrix, *(("take",) if takes else ())))
+
+    def _id_template(self, node: Scalar, desk: Desk, matrix: Mapping[str, list[str]], takes: int | None) -> Template:
+        made = desk.template(node)
+        telling = [name for name, values in matrix.items() if len(values) > 1] + (["take"] if takes and takes > 1 else [])
+        lacking = [f"${{{name}}}" for name in telling if name not in made.names]
+        if lacking and not desk.broken:
+            desk.wrong(node, "the id does not tell the tasks made from it apart", f"put {' and '.join(lacking)} into it")
+        if prod(map(len, matrix.values())) * (takes or 1) > MOST_COMBINATIONS:
+            wrong = f"matrix and takes make more than {MOST_COMBINATIONS:,} tasks of one row"
+            desk.wrong(node, wrong, "shorten the lists, or put rows into a CSV file")
+        return made
+
+    # ------------------------------------------------------------ once a task
+
+    def _of_row(self, entry: _Entry, row: Row) -> Iterator[Made]:
+        place = row.place if entry.rows else None
+        takes = range(1, (entry.takes or 1) + 1)
+        for combination in itertools.product(*entry.matrix.values()):
+            values = {**row.values, **dict(zip(entry.matrix, combination, strict=True))} if entry.matrix else row.values
+            for take in takes:
+                filled = {**values, "take": str(take)} if entry.takes else values
+                task = self._task(entry, Filling(filled, place, row.unfit))
+                if task:
+                    yield Made(task, place or Place(self._reporter.file, entry.node.line, entry.node.column))
+
+    def _task(self, entry: _Entry, filling: Filling) -> Task | None:
+        name = self._id(entry, filling)
+        prompt, params = entry.prompt.value(filling), entry.params.value(filling)
+        references = tuple([r for piece in entry.references if (r := piece.value(filling)) is not None])
+        if prompt is None or params is None or len(references) < len(entry.references):
+            return None
+        spec = Spec(entry.model.id, prompt, params, references)
+        if entry.id is None:
+            name = slug(prompt, spec.fingerprint)
+        output = self._output(entry, filling, name) if name else None
+        if name is None or output is None:
+            return None
+        position, self._position = self._position, self._position + 1
+        return Task(self._header.manifest.name, name, spec, output, position, entry.node.line)
+
+    def _id(self, entry: _Entry, filling: Filling) -> str | None:
+        if entry.id is None:
+            return None
+        made, node = entry.id
+        entry.desk.task = node.text
+        text = entry.desk.fill(made, node, filling)
+        if text is None:
+            return None
+        if not text.isascii():
+            text = unicodedata.normalize("NFC", text)
+        wrong = check_id(text)
+        if wrong:
+            entry.desk.about(node, filling, f"{wrong}: {shown(text)}", "for example hero-1")
+            return None
+        entry.desk.task = text
+        return text
+
+    def _output(self, entry: _Entry, filling: Filling, name: str) -> str | None:
+        made, node = entry.output
+        values = {**filling.values, "manifest": self._header.manifest.name, "task": name}
+        text = entry.desk.fill(made, node, Filling(values, filling.place, filling.unfit))
+        if text is None:
+            return None
+        stored = output_name(text)
+        wrong = check_output(stored)
+        if wrong:
+            entry.desk.about(node, filling, f"{wrong}: {shown(text)}")
+        return None if wrong else stored
+
+
+def _scalar(node: MappingNode, key: str) -> Scalar | None:
+    found = node.get(key)
+    return found if isinstance(found, Scalar) else None
+
+
+def _matrix(node: MappingNode) -> dict[str, list[str]]:
+    found = node.get("matrix")
+    if not isinstance(found, MappingNode):
+        return {}
+    lists = {name: entry.value for name, entry in found.entries.items() if isinstance(entry.value, SequenceNode)}
+    return {name: [item.text for item in values.items if isinstance(item, Scalar)] for name, values in lists.items()}

@@ -1,0 +1,217 @@
+"""References of a task: files, known by what is in them, and `https` URLs, passed on untouched.
+
+A file's kind comes from its bytes: the server looks at the signature too, and refuses after the upload what is refused here
+before it. Bytes are hashed once per process and content: the same file in ten thousand rows costs one reading.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import ipaddress
+import os
+import re
+import stat
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from batchgen.catalogue import Model, ReferenceRules, shown
+from batchgen.core.model import MediaKind, Reference
+from batchgen.manifest.sniff import HEAD, Sniffed, describe, sniff
+
+KEPT = 1 << 16
+"""Files whose hash is remembered; some 20 MB. More distinct files than that are read again in the second pass."""
+
+LONGEST_URL = 2_048
+"""Characters; what every server and proxy takes."""
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|data:")
+_BY_SUFFIX = {
+    ".jpg": Sniffed(MediaKind.IMAGE, "image/jpeg"),
+    ".jpeg": Sniffed(MediaKind.IMAGE, "image/jpeg"),
+    ".png": Sniffed(MediaKind.IMAGE, "image/png"),
+    ".webp": Sniffed(MediaKind.IMAGE, "image/webp"),
+    ".mp4": Sniffed(MediaKind.VIDEO, "video/mp4"),
+    ".m4v": Sniffed(MediaKind.VIDEO, "video/mp4"),
+    ".mov": Sniffed(MediaKind.VIDEO, "video/quicktime"),
+    ".webm": Sniffed(MediaKind.VIDEO, "video/webm"),
+    ".mkv": Sniffed(MediaKind.VIDEO, "video/x-matroska"),
+    ".mp3": Sniffed(MediaKind.AUDIO, "audio/mpeg"),
+    ".m4a": Sniffed(MediaKind.AUDIO, "audio/mp4"),
+    ".wav": Sniffed(MediaKind.AUDIO, "audio/wav"),
+    ".aac": Sniffed(MediaKind.AUDIO, "audio/aac"),
+    ".ogg": Sniffed(MediaKind.AUDIO, "audio/ogg"),
+}
+_SAME = {
+    "audio/x-wav": "audio/wav",
+    "audio/x-m4a": "audio/mp4",
+    "audio/m4a": "audio/mp4",
+    "audio/mp3": "audio/mpeg",
+    "image/jpg": "image/jpeg",
+}
+"""Other names that people and servers use for the same type."""
+
+
+class Unusable(Exception):
+    """A reference cannot be used; never leaves this package. `right` says what would be right."""
+
+    def __init__(self, wrong: str, right: str = "") -> None:
+        """Keep both sentences."""
+        super().__init__(wrong)
+        self.right = right
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A reference as the manifest names it, filled. Empty strings are what it does not say."""
+
+    file: str = ""
+    url: str = ""
+    kind: str = ""
+    name: str = ""
+    mime_type: str = ""
+
+    @classmethod
+    def read(cls, text: str) -> Wanted:
+        """Read the short form: a path or a URL."""
+        return cls(url=text) if _SCHEME.match(text) else cls(file=text)
+
+
+def resolve(wanted: Wanted, folder: str, model: Model) -> Reference:
+    """Return the reference. Raises Unusable if it is not there, or nothing that the model takes.
+
+    Args:
+        wanted: what the manifest says.
+        folder: absolute path of the manifest's folder.
+        model: whose rules apply; it takes references.
+    """
+    rules = model.references or ReferenceRules()
+    return _from_url(wanted, model, rules) if wanted.url else _from_file(wanted, folder, model, rules)
+
+
+def _from_file(wanted: Wanted, folder: str, model: Model, rules: ReferenceRules) -> Reference:
+    if not wanted.file:
+        raise Unusable("the reference is empty", "name a file or a https URL")
+    path = os.path.normpath(os.path.join(folder, wanted.file))  # noqa: PTH118 - a Path costs ten times as much, and this is once a row
+    size, changed = _stat(path, wanted.file)
+    try:
+        found = _claimed(wanted, _head(path, size, changed))
+        _check_allowed(found, shown(wanted.file), model, rules)
+        limit = rules.kinds[found.kind].max_bytes
+        if size > limit:
+            wrong = f"{shown(wanted.file)} has {size:,} bytes; {model.id} takes {found.kind} files of up to {limit:,}"
+            raise Unusable(wrong, "make it smaller")
+        digest = _digest(path, size, changed)
+    except OSError as error:
+        raise Unusable(f"{shown(wanted.file)} cannot be read: {error.strerror}") from error
+    return Reference(found.kind, found.mime, wanted.name or os.path.basename(path), sha256=digest, path=path, size=size)  # noqa: PTH119 - as above
+
+
+def _stat(path: str, written: str) -> tuple[int, int]:
+    """Return size and time of change of a regular file that is not empty."""
+    try:
+        info = os.stat(path)  # noqa: PTH116 - see _from_file
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise Unusable(f"there is no file {shown(written)}", _near(path)) from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise Unusable(f"{shown(written)} cannot be read: {reason}") from error
+    if not stat.S_ISREG(info.st_mode):
+        kind = "a folder" if stat.S_ISDIR(info.st_mode) else "no regular file"
+        raise Unusable(f"{shown(written)} is {kind}", "name a file")
+    if not info.st_size:
+        raise Unusable(f"{shown(written)} is empty", "is the copying of it unfinished?")
+    return info.st_size, info.st_mtime_ns
+
+
+def _near(path: str) -> str:
+    """Name the file beside it that was probably meant."""
+    folder = Path(path).parent
+    try:
+        names = os.listdir(folder)[:5_000]  # noqa: PTH208 - names only, and not all of a huge folder
+    except OSError:
+        return f"there is no folder {shown(str(folder))}; paths start at the manifest's folder"
+    close = difflib.get_close_matches(Path(path).name[:200], names, n=1)
+    return f"did you mean {close[0]}?" if close else "paths start at the manifest's folder"
+
+
+@lru_cache(maxsize=KEPT)
+def _head(path: str, size: int, changed: int) -> bytes:  # noqa: ARG001 - size and time are only the cache's key
+    with Path(path).open("rb") as file:
+        return file.read(HEAD)
+
+
+@lru_cache(maxsize=KEPT)
+def _digest(path: str, size: int, changed: int) -> str:  # noqa: ARG001 - size and time are only the cache's key
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _claimed(wanted: Wanted, head: bytes) -> Sniffed:
+    """Return what the bytes are. Raises Unusable if that is no media, or not what the manifest says."""
+    found = sniff(head)
+    if found is None:
+        what = describe(head)
+        wrong = f"{shown(wanted.file)} is {what}" if what else f"{shown(wanted.file)} is no image, video or audio that the API takes"
+        raise Unusable(wrong, "the file's content counts, not its name")
+    if found.mime == "video/mp4" and wanted.kind == MediaKind.AUDIO:
+        found = Sniffed(MediaKind.AUDIO, "audio/mp4")  # the container does not say in its first bytes whether there is a picture
+    if wanted.kind and wanted.kind != found.kind:
+        raise Unusable(f"{shown(wanted.file)} is {found.mime}, not {wanted.kind}", f"write kind: {found.kind}, or leave it out")
+    if wanted.mime_type and _plain_mime(wanted.mime_type) != _plain_mime(found.mime):
+        raise Unusable(f"{shown(wanted.file)} is {found.mime}, not {shown(wanted.mime_type)}", "leave mime_type out")
+    return Sniffed(found.kind, wanted.mime_type) if wanted.mime_type else found
+
+
+def _plain_mime(mime: str) -> str:
+    return _SAME.get(mime.lower(), mime.lower())
+
+
+def _check_allowed(found: Sniffed, name: str, model: Model, rules: ReferenceRules) -> None:
+    if found.kind not in rules.kinds:
+        raise Unusable(f"{name} is {found.mime}; {model.id} takes no {found.kind}", f"it takes {', '.join(rules.kinds)}")
+    allowed = rules.kinds[found.kind].mime_types
+    if found.mime and _plain_mime(found.mime) not in {_plain_mime(m) for m in allowed}:
+        raise Unusable(f"{name} is {found.mime}; {model.id} does not take it", f"it takes {', '.join(allowed)}")
+
+
+def _from_url(wanted: Wanted, model: Model, rules: ReferenceRules) -> Reference:
+    parts = _checked_url(wanted.url)
+    guess = _BY_SUFFIX.get(os.path.splitext(parts.path)[1].lower())  # noqa: PTH122 - a URL's path is no path
+    kind = MediaKind(wanted.kind) if wanted.kind else (guess.kind if guess else None)
+    if kind is None:
+        raise Unusable(f"what is at {shown(wanted.url)} cannot be told from its name", "write {url: ..., kind: image}")
+    mime = wanted.mime_type or (guess.mime if guess and guess.kind == kind else "")
+    _check_allowed(Sniffed(kind, mime), shown(wanted.url), model, rules)
+    name = wanted.name or unquote(parts.path.rsplit("/", 1)[-1]) or parts.hostname or ""
+    return Reference(kind, mime, name, url=wanted.url)
+
+
+def _checked_url(url: str) -> SplitResult:
+    if len(url) > LONGEST_URL:
+        raise Unusable(f"the URL {shown(url)} is longer than {LONGEST_URL} characters", "use a shorter one")
+    if not url.isprintable() or " " in url:
+        raise Unusable(f"the URL {shown(url)} has a space or control character in it", "write %20 for a space")
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError as error:
+        raise Unusable(f"{shown(url)} is no URL: {error}") from error
+    if parts.scheme.lower() != "https" and not (parts.scheme.lower() == "http" and _loopback(host or "")):
+        raise Unusable(f"the server does not fetch {shown(url)}", "use https, or name a file by its path")
+    if parts.username is not None or parts.password is not None:
+        raise Unusable("the URL has a user name or password in it", "the server would see and may keep it; use a URL without")
+    if not host:
+        raise Unusable(f"the URL {shown(url)} names no host")
+    return parts
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,174 @@
+"""Checks the shape of a manifest against `schemas/manifest.schema.json`, and says in plain words what is wrong and where.
+
+The header and each task are checked on their own, so that a long manifest never stands in memory. The schema is the reference:
+`plain_task` only spares the tasks that are certainly right, because jsonschema does 8,000 a second.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+import batchgen
+from batchgen.catalogue import did_you_mean, shown
+from batchgen.manifest.nodes import MappingNode, Node, Scalar, SequenceNode, to_json
+from batchgen.manifest.problems import Reporter
+
+_TEXTS = frozenset({"id", "prompt", "model", "output"})
+_KINDS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "object": "a mapping of key: value",
+    "array": "a list",
+    "string": "text",
+}
+
+
+class _Error(Protocol):
+    """The part of jsonschema's ValidationError that is used."""
+
+    @property
+    def validator(self) -> str: ...
+    @property
+    def validator_value(self) -> object: ...
+    @property
+    def instance(self) -> object: ...
+    @property
+    def schema(self) -> object: ...
+    @property
+    def absolute_path(self) -> Iterable[str | int]: ...
+    @property
+    def context(self) -> list[_Error]: ...
+
+
+class _Validator(Protocol):
+    def iter_errors(self, instance: object) -> Iterable[_Error]: ...
+
+
+def schema_path(name: str) -> Path:
+    """Return where a schema is: inside an installed package, or beside the package in a checkout."""
+    package = Path(batchgen.__file__).parent
+    inside = package / "schemas" / name
+    return inside if inside.exists() else package.parent / "schemas" / name
+
+
+@cache
+def _validator(part: str) -> _Validator:
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - takes 0.1 s, and most commands check no manifest
+
+    schema = json.loads(schema_path("manifest.schema.json").read_text(encoding="utf-8"))
+    if part == "header":
+        schema["properties"]["tasks"] = True  # checked one by one
+    else:
+        schema = {"$schema": schema["$schema"], "$defs": schema["$defs"], "$ref": f"#/$defs/{part}"}
+    validator: _Validator = Draft202012Validator(schema)
+    return validator
+
+
+def check_header(node: MappingNode, reporter: Reporter) -> bool:
+    """Report what is wrong with the shape of a header (whose `tasks` may be anything); return whether it is right."""
+    return _check("header", node, reporter)
+
+
+def check_task(node: MappingNode, reporter: Reporter) -> bool:
+    """Report what is wrong with the shape of a task; return whether it is right."""
+    return plain_task(node) or _check("task", node, reporter)
+
+
+def plain_task(node: MappingNode) -> bool:
+    """Return True for tasks of the common shapes, all of which the schema takes."""
+    entries = node.entries
+    if "id" not in entries:
+        return False
+    for name, entry in entries.items():
+        value = entry.value
+        if name in _TEXTS:
+            if not isinstance(value, Scalar):
+                return False
+        elif name == "params":
+            if not isinstance(value, MappingNode):
+                return False
+        elif name != "references" or not _plain_list(value):
+            return False
+    return True
+
+
+def _plain_list(node: Node) -> bool:
+    return isinstance(node, SequenceNode) and all(isinstance(item, Scalar) for item in node.items)
+
+
+def _check(part: str, node: MappingNode, reporter: Reporter) -> bool:
+    task = _label(node) if part == "task" else ""
+    right = True
+    for error in _validator(part).iter_errors(to_json(node)):
+        right = False
+        for cause in _causes(error):
+            at, name = _find(node, cause.absolute_path)
+            for place, wrong, remedy in _said(cause, at, name):
+                reporter.at(place, wrong, remedy, task=task)
+    return right
+
+
+def _label(node: MappingNode) -> str:
+    named = node.get("id")
+    return named.text if isinstance(named, Scalar) else ""
+
+
+def _causes(error: _Error) -> Iterator[_Error]:
+    """Go from "fits none of these" to what is wrong with the one of them that was meant."""
+    deeper = [e for e in error.context if e.validator != "type" or list(e.absolute_path) != list(error.absolute_path)]
+    if not deeper:
+        yield error
+    for cause in deeper:
+        yield from _causes(cause)
+
+
+def _find(node: Node, path: Iterable[str | int]) -> tuple[Node, str]:
+    """Return the node at `path` and the words for it."""
+    words = ""
+    for step in path:
+        if isinstance(node, MappingNode) and isinstance(step, str):
+            node = node.entries[step].value
+            words = f"{words}.{step}" if words else step
+        elif isinstance(node, SequenceNode) and isinstance(step, int):
+            node = node.items[step]
+            words += f"[{step + 1}]"
+    return node, words
+
+
+def _said(error: _Error, at: Node, name: str) -> Iterator[tuple[Node, str, str]]:
+    """Yield place, what is wrong, and what would be right."""
+    schema = error.schema if isinstance(error.schema, Mapping) else {}
+    right = str(schema.get("description", ""))
+    inside = f" in {name}" if name else ""
+    if error.validator == "additionalProperties" and isinstance(at, MappingNode):
+        known = list(schema.get("properties", ()))
+        for key, entry in at.entries.items():
+            if key not in known:
+                yield entry.key, f"there is no key {shown(key)}{inside}", _unknown_key(key, known)
+    elif error.validator == "required" and isinstance(at, MappingNode) and isinstance(error.validator_value, list):
+        for key in error.validator_value:
+            if key not in at.entries:
+                yield at, f"{key} is missing{inside}", str(schema["properties"][key].get("description", ""))
+    else:
+        yield at, f"{name or 'this'} {_mistake(error, at)}", right
+
+
+def _unknown_key(key: str, known: list[str]) -> str:
+    return "if this is a prompt with a colon in it, put it into quotes" if " " in key else did_you_mean(key, known)
+
+
+def _mistake(error: _Error, at: Node) -> str:
+    if isinstance(at, MappingNode | SequenceNode) and error.validator in {"minItems", "minProperties"}:
+        return "is empty"
+    given = shown(at.text) if isinstance(at, Scalar) and at.text else "nothing"
+    if isinstance(at, MappingNode | SequenceNode):
+        given = "a mapping" if isinstance(at, MappingNode) else "a list"
+    if error.validator == "type":
+        wanted = error.validator_value
+        kind = _KINDS.get(wanted, "text") if isinstance(wanted, str) else "text"
+        return f"must be {kind}, not {given}"
+    return f"cannot be {given}"
