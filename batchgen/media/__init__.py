@@ -1,0 +1,19 @@
+"""Result files: fetched, checked, put in place; and the sidecar beside each.
+
+    address   which URLs may be fetched at all, and at which addresses
+    fetch     the transfer (the only module here that knows httpx)
+    part      the unfinished file and its note, which survive a crash
+    sniff     what the bytes are
+    place     names, sidecars, making room, the last rename
+    trouble   why a download was not saved
+    downloads all of it joined: `core.ports.Media`
+
+A result is paid for, so nothing here throws bytes away that could be one, and nothing overwrites a file that we did
+not write. The API key is not known in this package: it cannot be sent anywhere by it.
+
+File modes are left to the umask, for renders and sidecars alike: both are made to be handed on (the ledger is not).
+"""
+
+from batchgen.media.downloads import Downloads, Limits
+
+__all__ = ["Downloads", "Limits"]

@@ -1,0 +1,184 @@
+"""The unfinished file `NAME.part` and its note `NAME.part.json`. Blocking: called in worker threads.
+
+The note says whose bytes these are, which version of them (ETag), and how many are certainly on the disk. It is written
+before the part file, and its count only after an fsync of the data: so after a crash, also of the power, a part is
+resumed from bytes that are really there and never from zeros that a file system left behind. A part file without our
+note is not ours and is left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from batchgen.core.messages import DiskTrouble
+from batchgen.media.trouble import Trouble
+
+CHECKPOINT = 16 * 1024 * 1024
+"""Bytes after which data and note are made durable: what a power cut can cost. An fsync takes some milliseconds."""
+
+BLOCK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is known of the bytes in a part. `total` is their number when complete, if the server said so."""
+
+    client_request_id: str
+    index: int
+    etag: str = ""
+    modified: str = ""
+    total: int | None = None
+    mime: str = ""
+    durable: int = 0
+    batchgen_part: int = 1
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Replace a file of ours whole, or leave it as it was.
+
+    The name in between is made of the final one, so that a crash leaves at most one behind and a repeat takes it away.
+    """
+    between = path.with_name(f".bg-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:20]}.tmp")
+    handle = os.open(between, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(text.encode("utf-8", "backslashreplace"))
+            file.flush()
+            os.fsync(file.fileno())
+        between.replace(path)
+    except OSError:
+        between.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def hash_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_note(path: Path) -> Note | None:
+    """Return the note at a path, or None if there is none of ours."""
+    try:
+        found = json.loads(path.read_bytes())
+        note = Note(**found)
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
+    sane = type(note.durable) is int and note.durable >= 0 and (note.total is None or type(note.total) is int)
+    texts = all(isinstance(text, str) for text in (note.client_request_id, note.etag, note.modified, note.mime))
+    return note if note.batchgen_part == 1 and sane and texts else None
+
+
+def note_path(path: Path) -> Path:
+    """Return where the note of a part is."""
+    return path.with_name(path.name + ".json")
+
+
+def forget(path: Path, *, key: str, index: int) -> None:
+    """Remove a part and its note if they are this attempt's."""
+    note = read_note(note_path(path))
+    if note and (note.client_request_id, note.index) == (key, index):
+        path.unlink(missing_ok=True)
+        note_path(path).unlink(missing_ok=True)
+
+
+class Part:
+    """One part file, while it grows. `size` counts the bytes in it, all of them hashed."""
+
+    def __init__(self, path: Path, note: Note) -> None:
+        self.path = path
+        self.note = note
+        self.size = 0
+        self._digest = hashlib.sha256()
+        self._synced = 0
+        self._resume()
+
+    @classmethod
+    def claim(cls, paths: Iterable[Path], *, key: str, index: int) -> Part:
+        """Take the first path that is free or ours. What is left of another attempt there is started over."""
+        for path in paths:
+            note = read_note(note_path(path))
+            if note or not (os.path.lexists(path) or os.path.lexists(note_path(path))):
+                same = note is not None and (note.client_request_id, note.index) == (key, index)
+                return cls(path, note if note and same else Note(key, index))
+        raise Trouble(DiskTrouble.DISK, "every name for the unfinished file is taken by files that are not ours")
+
+    @property
+    def complete(self) -> bool:
+        """Whether all bytes are here, as far as the server told their number."""
+        return self.note.total is not None and self.size == self.note.total
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the bytes so far."""
+        return self._digest.hexdigest()
+
+    def begin(self, note: Note) -> None:
+        """Start over with nothing, for bytes that this note describes."""
+        self.note = replace(note, durable=0)
+        self.size, self._synced, self._digest = 0, 0, hashlib.sha256()
+        self._write_note()
+        os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666))
+
+    def append(self, data: bytes) -> None:
+        """Add bytes; now and then make them durable."""
+        with self.path.open("r+b") as file:
+            file.seek(self.size)
+            file.write(data)
+        self._digest.update(data)
+        self.size += len(data)
+        if self.size - self._synced >= CHECKPOINT:
+            self.sync()
+
+    def sync(self) -> None:
+        """Make the bytes durable, then note how many they are."""
+        if self.size == self.note.durable or not self.path.exists():
+            return
+        with self.path.open("r+b") as file:
+            os.fsync(file.fileno())
+        self.note = replace(self.note, durable=self.size)
+        self._synced = self.size
+        self._write_note()
+
+    def head(self, size: int) -> bytes:
+        """Return the first bytes."""
+        with self.path.open("rb") as file:
+            return file.read(size)
+
+    def discard(self) -> None:
+        """Remove what was fetched. The note goes last: it is what says that the part is ours."""
+        self.path.unlink(missing_ok=True)
+        note_path(self.path).unlink(missing_ok=True)
+        self.note = Note(self.note.client_request_id, self.note.index)
+        self.size, self._synced, self._digest = 0, 0, hashlib.sha256()
+
+    def _resume(self) -> None:
+        """Hash what is certainly on the disk, and cut off the rest. Fewer bytes than noted: somebody else was here."""
+        durable = self.note.durable
+        if not durable or self.path.is_symlink() or not self.path.is_file() or self.path.stat().st_size < durable:
+            self.note = replace(self.note, durable=0)
+            return
+        with self.path.open("r+b") as file:
+            file.truncate(durable)
+            while block := file.read(BLOCK):
+                self._digest.update(block)
+                self.size += len(block)
+        self._synced = self.size
+
+    def _write_note(self) -> None:
+        write_durably(note_path(self.path), json.dumps(asdict(self.note), indent=1))
