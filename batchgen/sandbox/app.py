@@ -26,11 +26,11 @@ from starlette.types import ASGIApp
 
 from batchgen.core.model import Instant
 from batchgen.sandbox.account import Account, Task, Uploaded, new_id
-from batchgen.sandbox.checks import client_id, find_offer
+from batchgen.sandbox.checks import client_id, find_model
 from batchgen.sandbox.disturbed import Disturbed
 from batchgen.sandbox.faults import Faults
 from batchgen.sandbox.library import TYPES, render
-from batchgen.sandbox.offer import DEFAULT_LIMITS, public_entries
+from batchgen.sandbox.offer import DEFAULT_LIMITS, limits, public_entries
 from batchgen.sandbox.purchase import Asked, buy
 from batchgen.sandbox.ranged import respond
 from batchgen.sandbox.refusal import Refusal, invalid
@@ -147,10 +147,10 @@ class Endpoints:
             raise invalid("'file' is required.")
         if not isinstance(kind, str) or kind not in DEFAULT_LIMITS:
             raise invalid("'kind' must be image, video or audio.")
-        limits = find_offer(model).limits if model is not None else DEFAULT_LIMITS
-        if kind not in limits:
+        allowed = limits(find_model(model)) if model is not None else DEFAULT_LIMITS
+        if kind not in allowed:
             raise invalid(f"Model '{model}' takes no files of kind {kind}.")
-        most, types = limits[kind]
+        most, types = allowed[kind].max_bytes, allowed[kind].mime_types
         size, digest, head = await _measure(part)
         if not 0 < size <= most:
             raise invalid(f"The file has {size} bytes; 1 to {most} are allowed.")

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from batchgen.catalogue import Model, Param, ParamType
 from batchgen.sandbox.account import Uploaded
-from batchgen.sandbox.offer import Offer, Param, offers
+from batchgen.sandbox.offer import find, limits, max_files
 from batchgen.sandbox.refusal import invalid
 
 CLIENT_ID_LIMIT = 128
@@ -30,7 +31,7 @@ FindFile = Callable[[str], Uploaded | None]
 class Wanted:
     """A generation that was asked for, checked."""
 
-    offer: Offer
+    model: Model
     prompt: str
     params: Mapping[str, object]
     client_request_id: str | None
@@ -45,24 +46,24 @@ def check_generation(body: object, find_file: FindFile, *, lenient: bool = False
     unknown = sorted(set(body) - _BODY_KEYS)
     if unknown and not lenient:
         raise invalid(f"Unknown field '{unknown[0]}'.")
-    offer = find_offer(body.get("model"))
-    prompt = _prompt(body.get("prompt"), offer)
+    model = find_model(body.get("model"))
+    prompt = _prompt(body.get("prompt"), model)
     params = body.get("params", {})
     if not isinstance(params, dict):
         raise invalid("'params' must be an object.")
-    _check_params(params, offer, lenient=lenient)
-    _check_references(params.get("referenceMediaItems"), offer, find_file)
-    return Wanted(offer, prompt, params, client_id(body.get("client_request_id")))
+    _check_params(params, model, lenient=lenient)
+    _check_references(params.get("referenceMediaItems"), model, find_file)
+    return Wanted(model, prompt, params, client_id(body.get("client_request_id")))
 
 
-def find_offer(model: object) -> Offer:
+def find_model(name: object) -> Model:
     """Find the model. Raises Refusal."""
-    if not isinstance(model, str) or not model:
+    if not isinstance(name, str) or not name:
         raise invalid("'model' is required.")
-    offer = offers().get(model)
-    if offer is None:
-        raise invalid(f"Model '{model}' does not exist.")
-    return offer
+    model = find(name)
+    if model is None:
+        raise invalid(f"Model '{name}' does not exist.")
+    return model
 
 
 def client_id(value: object) -> str | None:
@@ -74,40 +75,39 @@ def client_id(value: object) -> str | None:
     return value
 
 
-def _prompt(prompt: object, offer: Offer) -> str:
+def _prompt(prompt: object, model: Model) -> str:
     """Check the prompt against the model."""
-    if prompt is None and not offer.prompt_required:
+    if prompt is None and not model.prompt_required:
         return ""
-    if not isinstance(prompt, str) or (offer.prompt_required and not prompt.strip()):
+    if not isinstance(prompt, str) or (model.prompt_required and not prompt.strip()):
         raise invalid("'prompt' is required and must be a text.")
     length = len(prompt.encode("utf-16-le", "surrogatepass")) // 2
-    if offer.prompt_limit is not None and length > offer.prompt_limit:
-        raise invalid(f"'prompt' has {length} characters; '{offer.id}' takes at most {offer.prompt_limit}.")
+    if model.max_prompt_length is not None and length > model.max_prompt_length:
+        raise invalid(f"'prompt' has {length} characters; '{model.id}' takes at most {model.max_prompt_length}.")
     return prompt
 
 
-def _check_params(params: Mapping[str, object], offer: Offer, *, lenient: bool) -> None:
+def _check_params(params: Mapping[str, object], model: Model, *, lenient: bool) -> None:
     """Check every parameter, and that none is missing."""
-    known = {param.key: param for param in offer.params}
     for key, value in params.items():
-        if key in known:
-            _check_param(value, known[key])
-        elif key != "referenceMediaItems" and offer.params_complete and not lenient:
-            raise invalid(f"'params.{key}' is not a parameter of '{offer.id}'.")
-    missing = sorted(key for key, param in known.items() if param.required and key not in params)
+        if key in model.params:
+            _check_param(value, model.params[key])
+        elif key != "referenceMediaItems" and model.params_complete and not lenient:
+            raise invalid(f"'params.{key}' is not a parameter of '{model.id}'.")
+    missing = sorted(key for key, param in model.params.items() if param.required and key not in params)
     if missing:
         raise invalid(f"'params.{missing[0]}' is required.")
 
 
 def _check_param(value: object, param: Param) -> None:
     """Check one value against its parameter."""
-    if param.type == "select" and (not isinstance(value, str) or value not in param.options):
+    if param.type is ParamType.SELECT and (not isinstance(value, str) or value not in param.options):
         raise invalid(f"'params.{param.key}' must be one of the strings {', '.join(param.options)}.")
-    if param.type == "number":
+    if param.type is ParamType.NUMBER:
         _check_number(value, param)
-    if param.type == "text" and not isinstance(value, str):
+    if param.type is ParamType.TEXT and not isinstance(value, str):
         raise invalid(f"'params.{param.key}' must be a text.")
-    if param.type == "array":
+    if param.type is ParamType.ARRAY:
         _check_dialogue(value, param.key)
 
 
@@ -115,7 +115,7 @@ def _check_number(value: object, param: Param) -> None:
     """Check a number; true and false are none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise invalid(f"'params.{param.key}' must be a number.")
-    if (param.low is not None and value < param.low) or (param.high is not None and value > param.high):
+    if (param.minimum is not None and value < param.minimum) or (param.maximum is not None and value > param.maximum):
         raise invalid(f"'params.{param.key}' is out of range.")
 
 
@@ -126,20 +126,20 @@ def _check_dialogue(value: object, key: str) -> None:
         raise invalid(f"'params.{key}' must be a list of objects with a 'text'.")
 
 
-def _check_references(items: object, offer: Offer, find_file: FindFile) -> None:
+def _check_references(items: object, model: Model, find_file: FindFile) -> None:
     """Check params.referenceMediaItems."""
     if items is None:
         return
     if not isinstance(items, list):
         raise invalid("'params.referenceMediaItems' must be a list.")
-    if len(items) > offer.max_files:
-        most = f"at most {offer.max_files}" if offer.max_files else "no"
-        raise invalid(f"'{offer.id}' takes {most} reference files.")
+    if len(items) > (allowed := max_files(model)):
+        most = f"at most {allowed}" if allowed else "no"
+        raise invalid(f"'{model.id}' takes {most} reference files.")
     for number, item in enumerate(items):
-        _check_reference(item, f"referenceMediaItems[{number}]", offer, find_file)
+        _check_reference(item, f"referenceMediaItems[{number}]", model, find_file)
 
 
-def _check_reference(item: object, place: str, offer: Offer, find_file: FindFile) -> None:
+def _check_reference(item: object, place: str, model: Model, find_file: FindFile) -> None:
     """Check one reference."""
     if not isinstance(item, dict):
         raise invalid(f"'{place}' must be an object.")
@@ -149,8 +149,8 @@ def _check_reference(item: object, place: str, offer: Offer, find_file: FindFile
     for key in ("name", "mimeType", "durationToken"):
         if not isinstance(item.get(key, ""), str):
             raise invalid(f"'{place}.{key}' must be a text.")
-    if item.get("kind") not in offer.limits:
-        raise invalid(f"'{place}.kind' must be {' or '.join(offer.limits)}.")
+    if item.get("kind") not in (kinds := list(limits(model))):
+        raise invalid(f"'{place}.kind' must be {' or '.join(kinds)}.")
     _check_source(item, place, find_file)
 
 

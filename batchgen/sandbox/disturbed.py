@@ -10,10 +10,13 @@ The work of a request whose answer is lost is really done: the app runs, and onl
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Callable
+from functools import partial
 
 import anyio
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,6 +29,7 @@ DROP = "batchgen.drop"
 
 _LOG = logging.getLogger(__name__)
 _HALF = 0.5
+_CUTS = "downloads that may be cut"
 _BROKEN = (500, 502, 503)
 _PAGE = "<!DOCTYPE html><html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1><p>Please try again.</p></body></html>"
 
@@ -50,16 +54,23 @@ class Disturbed:
         if scope["type"] != "http" or not path.startswith(("/api/", "/results/")):
             await self._app(scope, receive, send)
             return
-        download = path.startswith("/results/")
-        fate = self._fate(scope, download=download)
         if self._faults.slow:
             await anyio.sleep(self._faults.slow)
+        try:
+            serve = self._decide(scope, download=path.startswith("/results/"))
+        except sqlite3.Error as error:  # such as a full disk; inside the app, the app's own handler answers so
+            refusal = Refusal("internal_error", f"The sandbox's books: {error}")
+            serve = JSONResponse(refusal.body(), status_code=refusal.status)
+        await serve(scope, receive, send)
+
+    def _decide(self, scope: Scope, *, download: bool) -> ASGIApp:
+        """Count the request and decide how it is served."""
+        fate = self._fate(scope, download=download)
         if not download and (wait := self._over_rate()):
-            await self._refuse("rate_limited", wait)(scope, receive, send)
-        elif download and fate.mishap is None and self._cuts(path, scope):
-            await self._cut(scope, receive, send)
-        else:
-            await self._meet(fate, scope, receive, send)
+            return self._refuse("rate_limited", wait)
+        if download and fate.mishap is None and self._cuts(scope):
+            return self._cut
+        return partial(self._meet, fate)
 
     def _fate(self, scope: Scope, *, download: bool) -> Fate:
         """Count the request and draw what it meets."""
@@ -98,6 +109,8 @@ class Disturbed:
         """Let the app do its work. A bug in it is reported here, because the server around is told to be quiet."""
         try:
             await self._app(scope, receive, send)
+        except ClientDisconnect:
+            return  # the client went away in the middle of its request; nobody waits for an answer
         except Exception:
             _LOG.exception("a bug in the sandbox, at %s %s", scope["method"], scope["path"])
             raise
@@ -112,19 +125,20 @@ class Disturbed:
             return PlainTextResponse("upstream error", status_code=_BROKEN[int(fate.dice * len(_BROKEN))])
         return self._refuse(_CODES.get(fate.mishap, "rate_limited"))
 
-    def _cuts(self, path: str, scope: Scope) -> bool:
+    def _cuts(self, scope: Scope) -> bool:
         """Draw whether this download ends too early; the next try of the same draws anew."""
         if not self._faults.cut or scope["method"] != "GET":
             return False
-        return self._faults.draw("cut", path, self._account.count("cut", path)) < self._faults.cut
+        path = scope["path"]
+        return self._faults.draw("cut", path, self._account.count(_CUTS, path)) < self._faults.cut
 
     async def _cut(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the headers with the full length and half of the body, then drop."""
+        """Send the headers with the full length and half of the body, then drop. The last byte of all comes, so that resuming gets to an end."""
 
         async def half(message: Message) -> None:
             if message["type"] == "http.response.body":
                 body = message.get("body", b"")
-                message = {**message, "body": body[: len(body) // 2], "more_body": True}
+                message = {**message, "body": body[: (len(body) + 1) // 2], "more_body": True}
             await send(message)
 
         await self._work(scope, receive, half)

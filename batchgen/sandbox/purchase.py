@@ -20,6 +20,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from batchgen.catalogue import Billing, Model
 from batchgen.core.model import Credits
 from batchgen.sandbox.account import Account, Task, Uploaded, new_id
 from batchgen.sandbox.checks import FindFile, Wanted, check_generation
@@ -54,12 +55,16 @@ class Asked:
 
 def price(wanted: Wanted) -> Credits:
     """Say what a generation costs, by the rules at the top."""
-    offer = wanted.offer
-    if offer.metered:
-        return offer.base_credits * max(1, math.ceil(_characters(wanted) / _METER))
-    usual = seconds_of({param.key: param.default for param in offer.params})
+    base = wanted.model.base_credits or 0
+    if wanted.model.billing is Billing.METERED:
+        return base * max(1, math.ceil(_characters(wanted) / _METER))
+    usual = seconds_of(_defaults(wanted.model))
     asked = seconds_of(wanted.params)
-    return offer.base_credits * (2 if usual and asked and asked >= 2 * usual else 1)
+    return base * (2 if usual and asked and asked >= 2 * usual else 1)
+
+
+def _defaults(model: Model) -> dict[str, object]:
+    return {param.key: param.default for param in model.params.values()}
 
 
 def _characters(wanted: Wanted) -> int:
@@ -99,10 +104,16 @@ def _check_key(account: Account, key: str) -> None:
 def _parse(body: bytes) -> object:
     """Read JSON. Raises Refusal."""
     try:
-        parsed: object = json.loads(body)
+        parsed: object = json.loads(body, parse_constant=_no_constant)
+        json.dumps(parsed, ensure_ascii=False).encode()  # half a surrogate pair is a ValueError here, and unspeakable later
     except (ValueError, RecursionError) as error:
         raise invalid("The body is not JSON.") from error
     return parsed
+
+
+def _no_constant(name: str) -> None:
+    """Refuse NaN and Infinity, which Python reads but JSON does not have."""
+    raise ValueError(name)
 
 
 def _replay(account: Account, db: sqlite3.Connection, faults: Faults, asked: Asked, view: View) -> dict[str, object] | None:
@@ -139,7 +150,7 @@ def _task(account: Account, faults: Faults, wanted: Wanted, asked: Asked) -> Tas
     seconds = faults.render if faults.render >= 0 else _QUICKEST + _SPREAD * faults.draw("seconds", subject)
     return Task(
         id=task_id,
-        model=wanted.offer.id,
+        model=wanted.model.id,
         prompt=wanted.prompt,
         client_request_id=wanted.client_request_id,
         idempotency_key=asked.key or None,
@@ -154,10 +165,10 @@ def _task(account: Account, faults: Faults, wanted: Wanted, asked: Asked) -> Tas
 
 def _results(wanted: Wanted, task_id: str) -> tuple[str, ...]:
     """Choose the files of the results: one, or as many as `max_images` asks."""
-    defaults = {param.key: param.default for param in wanted.offer.params}
+    defaults = _defaults(wanted.model)
     many = wanted.params.get("max_images")
     number = int(many) if isinstance(many, int | float) else 1
-    return tuple(choose(wanted.offer.category, wanted.params, defaults, f"{task_id} {index}") for index in range(number))
+    return tuple(choose(wanted.model.category, wanted.params, defaults, f"{task_id} {index}") for index in range(number))
 
 
 def _sell(account: Account, db: sqlite3.Connection, task: Task, asked: Asked, view: View) -> dict[str, object]:
