@@ -218,10 +218,10 @@ async def _service(settings: Settings) -> AsyncIterator[tuple[Api, Media]]:
 
 
 @contextmanager
-def _address(settings: Settings) -> Iterator[tuple[str, str]]:
+def _address(settings: Settings, *, keyless: bool = False) -> Iterator[tuple[str, str | None]]:
     """Give the API's address and the key for it; with --sandbox, the sandbox's, which is started here."""
     if not settings.sandbox:
-        yield settings.address, settings.key.reveal()
+        yield settings.address, None if keyless else settings.key.reveal()
         return
     # Imported here because a web server is slow to import, and only sandbox runs need it.
     from batchgen.sandbox.app import build  # noqa: PLC0415
@@ -239,12 +239,12 @@ def ask_balance(settings: Settings) -> Answer[Balance]:
 
 def ask_models(settings: Settings) -> Answer[list[object]]:
     """Ask for the models; that needs no key."""
-    return _ask(settings, Client.models)
+    return _ask(settings, Client.models, keyless=True)
 
 
-def _ask(settings: Settings, question: Callable[[Client], Awaitable[T]]) -> T:
+def _ask(settings: Settings, question: Callable[[Client], Awaitable[T]], *, keyless: bool = False) -> T:
     async def ask() -> T:
-        with _address(settings) as (address, key):
+        with _address(settings, keyless=keyless) as (address, key):
             async with Client(address, key) as api:
                 return await question(api)
 
