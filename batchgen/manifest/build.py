@@ -13,6 +13,19 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import yaml
+from yaml import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    StreamEndEvent,
+    StreamStartEvent,
+    YAMLError,
+)
 
 from batchgen.catalogue import shown
 from batchgen.errors import Problem
@@ -33,7 +46,7 @@ _COMMON = "put what is common into defaults"
 class _Events(Protocol):
     """The part of PyYAML's parsers that is used; the C one and the Python one have it."""
 
-    def get_event(self) -> yaml.Event | None: ...
+    def get_event(self) -> Event | None: ...
 
     def dispose(self) -> None: ...
 
@@ -77,6 +90,7 @@ class Builder:
         self._source = source
         self._reporter = reporter
         self._parser = parser(source)
+        self._get = self._parser.get_event
         self._anchors: dict[str, Node] = {}
         self._used = 0
         self.aliases = True
@@ -88,23 +102,24 @@ class Builder:
         self._parser.dispose()
         self._source.close()
 
-    def next(self) -> yaml.Event:
+    def next(self) -> Event:
         """Return the next event. Raises Refused where the text is no YAML or cannot be read."""
+        source = self._source
         try:
-            event = self._parser.get_event()
-        except yaml.YAMLError as error:
-            raise Refused(self._source.trouble or self._explained(error)) from error
-        if self._source.trouble:
-            raise Refused(self._source.trouble)
-        self._source.event()
+            event = self._get()
+        except YAMLError as error:
+            raise Refused(source.trouble or self._explained(error)) from error
+        if source.trouble:
+            raise Refused(source.trouble)
+        source.since_event = 0
         assert event is not None, "nothing is asked for after the end of the stream"
         return event
 
-    def root(self) -> yaml.Event:
+    def root(self) -> Event:
         """Go to the first event of the only document."""
-        while isinstance(event := self.next(), yaml.StreamStartEvent | yaml.DocumentStartEvent):
+        while isinstance(event := self.next(), StreamStartEvent | DocumentStartEvent):
             pass
-        if isinstance(event, yaml.StreamEndEvent):
+        if isinstance(event, StreamEndEvent):
             raise self._refused(event, "is empty", "a manifest has at least version, name and tasks")
         return event
 
@@ -112,10 +127,10 @@ class Builder:
         """Go over the end of the document. Raises Refused if another one follows."""
         self.next()
         event = self.next()
-        if isinstance(event, yaml.DocumentStartEvent):
+        if isinstance(event, DocumentStartEvent):
             raise self._refused(event, "a second document begins here", "one file is one manifest; remove the ---")
 
-    def node(self, event: yaml.Event) -> Node:
+    def node(self, event: Event) -> Node:
         """Build the node that begins with `event`."""
         stack: list[_Open] = []
         while True:
@@ -130,37 +145,36 @@ class Builder:
         """Count nodes from 0 again: what was built so far is no longer held."""
         self._used = 0
 
-    def skip(self, event: yaml.Event) -> None:
+    def skip(self, event: Event) -> None:
         """Go over the node that begins with `event`."""
         depth = 0
         while True:
-            if isinstance(event, yaml.CollectionStartEvent):
-                depth += 1
+            if type(event) is not ScalarEvent:  # most are; isinstance with abstract kinds costs a third of this loop
+                depth += isinstance(event, CollectionStartEvent)
+                depth -= isinstance(event, CollectionEndEvent)
                 self._check_depth(event, depth)
-            elif isinstance(event, yaml.CollectionEndEvent):
-                depth -= 1
             if not depth:
                 return
             event = self.next()
 
-    def _done(self, event: yaml.Event, stack: list[_Open]) -> Node | None:
+    def _done(self, event: Event, stack: list[_Open]) -> Node | None:
         """Return a node that is complete with `event`; open one, and return None, if it only begins."""
-        if isinstance(event, yaml.ScalarEvent):
+        if isinstance(event, ScalarEvent):
             line, column = _place(event)
             scalar = Scalar(event.value, not event.style, line, column)
             if event.anchor or event.tag:
                 self._labelled(event, scalar)
             self._count(event, 1)
             return scalar
-        if isinstance(event, yaml.CollectionStartEvent):
+        if isinstance(event, CollectionStartEvent):
             self._open(event, stack)
             return None
-        if isinstance(event, yaml.AliasEvent):
+        if isinstance(event, AliasEvent):
             return self._alias(event, stack)
         return self._close(stack)
 
-    def _open(self, event: yaml.CollectionStartEvent, stack: list[_Open]) -> None:
-        kind = MappingNode if isinstance(event, yaml.MappingStartEvent) else SequenceNode
+    def _open(self, event: CollectionStartEvent, stack: list[_Open]) -> None:
+        kind = MappingNode if isinstance(event, MappingStartEvent) else SequenceNode
         stack.append(_Open(kind(*_place(event)), event.anchor))
         self._check_depth(event, len(stack))
         self._count(event, 1)
@@ -215,7 +229,7 @@ class Builder:
             else:
                 self._reporter.at(key, "<< takes a mapping, or a list of mappings", "for example <<: *name")
 
-    def _alias(self, event: yaml.AliasEvent, stack: list[_Open]) -> Node:
+    def _alias(self, event: AliasEvent, stack: list[_Open]) -> Node:
         name = event.anchor or ""
         if not self.aliases:
             raise self._refused(event, f"the alias *{name} stands inside tasks", f"{_COMMON}; text that begins with * needs quotes")
@@ -227,7 +241,7 @@ class Builder:
         self._check_depth(event, len(stack) + node.height)
         return node
 
-    def _labelled(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, scalar: Scalar | None) -> None:
+    def _labelled(self, event: ScalarEvent | CollectionStartEvent, scalar: Scalar | None) -> None:
         """Take note of an anchor, refuse a tag."""
         if event.tag:
             right = "remove it, or put text that begins with ! into quotes"
@@ -238,24 +252,24 @@ class Builder:
         if scalar and event.anchor:
             self._anchors[event.anchor] = scalar
 
-    def _count(self, event: yaml.Event, nodes: int) -> None:
+    def _count(self, event: Event, nodes: int) -> None:
         self._used += nodes
         if self._used > MOST_NODES:
             wrong = f"more than {MOST_NODES:,} values in one part, counting aliases as often as they are used"
             raise self._refused(event, wrong, "put rows into a CSV or JSON lines file and use foreach")
 
-    def _check_depth(self, event: yaml.Event, depth: int) -> None:
+    def _check_depth(self, event: Event, depth: int) -> None:
         if depth > DEEPEST:
             raise self._refused(event, f"this is nested more than {DEEPEST} levels deep", "is a bracket left open?")
 
-    def _refused(self, event: yaml.Event, wrong: str, right: str) -> Refused:
+    def _refused(self, event: Event, wrong: str, right: str) -> Refused:
         return self.refused(*_place(event), wrong, right)
 
     def refused(self, line: int, column: int, wrong: str, right: str) -> Refused:
         """Return the error that ends the reading of this file."""
         return Refused(Problem(self._source.shown_as, line, column, "", wrong, right))
 
-    def _explained(self, error: yaml.YAMLError) -> Problem:
+    def _explained(self, error: YAMLError) -> Problem:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         said = getattr(error, "problem", None) or str(error)
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
@@ -263,7 +277,7 @@ class Builder:
         return Problem(self._source.shown_as, line, column, "", f"this is not YAML: {said}", hint)
 
 
-def _place(event: yaml.Event) -> tuple[int, int]:
+def _place(event: Event) -> tuple[int, int]:
     mark = event.start_mark
     assert mark is not None, "both parsers mark every event"
     return mark.line + 1, mark.column + 1
@@ -281,14 +295,14 @@ def _hint(text: str) -> str:
     return "is a quote or bracket left open, or the indentation wrong?"
 
 
-def top_level(builder: Builder) -> Iterator[tuple[Scalar, yaml.Event]]:
+def top_level(builder: Builder) -> Iterator[tuple[Scalar, Event]]:
     """Yield each key of the file's mapping with the first event of its value, which must be built or skipped before going on."""
     event = builder.root()
-    if not isinstance(event, yaml.MappingStartEvent):
+    if not isinstance(event, MappingStartEvent):
         raise builder.refused(
             *_place(event), "this is no manifest: it does not begin with keys", "it has at least version:, name: and tasks:"
         )
-    while not isinstance(event := builder.next(), yaml.MappingEndEvent):
+    while not isinstance(event := builder.next(), MappingEndEvent):
         key = builder.node(event)
         if not isinstance(key, Scalar):
             raise builder.refused(key.line, key.column, "a key must be one word", "put text with { or [ into quotes")

@@ -23,6 +23,8 @@ _PLAIN_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+@=,#-]*")
 _SIGNS = frozenset("_.:+@=,#-")
 _FORBIDDEN = re.compile(r'[<>"|?*\\\x00-\x1f\x7f]')
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])", re.IGNORECASE)
+_PLAIN_OUTPUT = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*/)*[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
+_RESERVED_PART = re.compile(rf"(?:^|/){_RESERVED.pattern}(?:[./]|$)", re.IGNORECASE)
 _WORDS = re.compile(r"[^\W_]+")
 
 
@@ -54,6 +56,8 @@ def check_output(name: str) -> str:
     """Return what is wrong with an output's name, or an empty string."""
     if not name:
         return "the output has no name"
+    if len(name) <= LONGEST_COMPONENT and _PLAIN_OUTPUT.fullmatch(name) and not _RESERVED_PART.search(name):
+        return ""  # what nearly every output looks like
     if name.startswith("/"):
         return "the output must not be an absolute path; it is a name below the outputs folder"
     bad = _FORBIDDEN.search(name)
@@ -73,7 +77,7 @@ def _check_component(part: str) -> str:
         return "a name in the output begins with a space or ends with a dot or space"
     if _RESERVED.fullmatch(part.split(".", 1)[0].rstrip()):
         return f"the name {part} in the output is reserved on Windows"
-    if any(unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in part if not c.isascii()):
+    if not part.isascii() and any(unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in part):
         return "the output has a control character"
     size = len(part.encode("utf-8"))
     return f"a name in the output is {size} bytes long; {LONGEST_COMPONENT} are the limit" if size > LONGEST_COMPONENT else ""

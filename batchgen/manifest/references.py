@@ -98,7 +98,7 @@ def _from_file(wanted: Wanted, folder: str, model: Model, rules: ReferenceRules)
     size, changed = _stat(path, wanted.file)
     try:
         found = _claimed(wanted, _head(path, size, changed))
-        _check_allowed(found, shown(wanted.file), model, rules)
+        _check_allowed(found, wanted.file, model, rules)
         limit = rules.kinds[found.kind].max_bytes
         if size > limit:
             wrong = f"{shown(wanted.file)} has {size:,} bytes; {model.id} takes {found.kind} files of up to {limit:,}"
@@ -169,12 +169,17 @@ def _plain_mime(mime: str) -> str:
     return _SAME.get(mime.lower(), mime.lower())
 
 
-def _check_allowed(found: Sniffed, name: str, model: Model, rules: ReferenceRules) -> None:
+@lru_cache
+def _plain_mimes(mimes: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(_plain_mime(m) for m in mimes)
+
+
+def _check_allowed(found: Sniffed, written: str, model: Model, rules: ReferenceRules) -> None:
     if found.kind not in rules.kinds:
-        raise Unusable(f"{name} is {found.mime}; {model.id} takes no {found.kind}", f"it takes {', '.join(rules.kinds)}")
+        raise Unusable(f"{shown(written)} is {found.mime}; {model.id} takes no {found.kind}", f"it takes {', '.join(rules.kinds)}")
     allowed = rules.kinds[found.kind].mime_types
-    if found.mime and _plain_mime(found.mime) not in {_plain_mime(m) for m in allowed}:
-        raise Unusable(f"{name} is {found.mime}; {model.id} does not take it", f"it takes {', '.join(allowed)}")
+    if found.mime and _plain_mime(found.mime) not in _plain_mimes(allowed):
+        raise Unusable(f"{shown(written)} is {found.mime}; {model.id} does not take it", f"it takes {', '.join(allowed)}")
 
 
 def _from_url(wanted: Wanted, model: Model, rules: ReferenceRules) -> Reference:
@@ -184,7 +189,7 @@ def _from_url(wanted: Wanted, model: Model, rules: ReferenceRules) -> Reference:
     if kind is None:
         raise Unusable(f"what is at {shown(wanted.url)} cannot be told from its name", "write {url: ..., kind: image}")
     mime = wanted.mime_type or (guess.mime if guess and guess.kind == kind else "")
-    _check_allowed(Sniffed(kind, mime), shown(wanted.url), model, rules)
+    _check_allowed(Sniffed(kind, mime), wanted.url, model, rules)
     name = wanted.name or unquote(parts.path.rsplit("/", 1)[-1]) or parts.hostname or ""
     return Reference(kind, mime, name, url=wanted.url)
 

@@ -46,7 +46,8 @@ class Source:
     """A text file as a stream of UTF-8 bytes.
 
     `read` never raises for what is in the file: it keeps the `trouble` and says that the file ends, because exceptions do not pass
-    through the C parser whole. Whoever takes events looks at `trouble` first.
+    through the C parser whole. Whoever takes events looks at `trouble` first, and sets `since_event`, the bytes read since the last
+    one, back to 0.
     """
 
     def __init__(self, path: str, shown_as: str) -> None:
@@ -58,16 +59,12 @@ class Source:
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._lines = 1
         self._line_bytes = 0
-        self._since_event = 0
+        self.since_event = 0
         self._started = False
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-    def event(self) -> None:
-        """Take note that the parser has made something of what it got."""
-        self._since_event = 0
 
     def read(self, _size: int = -1) -> bytes:
         """Return the next block, or nothing at the end of the file or of what can be used of it."""
@@ -106,12 +103,12 @@ class Source:
         longest = max(self._line_bytes + block.find(b"\n"), *(len(line) for line in block.split(b"\n")))
         breaks = block.count(b"\n")
         self._line_bytes = len(block) - block.rfind(b"\n") - 1 if breaks else self._line_bytes + len(block)
-        self._since_event += len(block)
+        self.since_event += len(block)
         if max(longest, self._line_bytes) > LONGEST_LINE:
             return self._stop(
                 f"has a line of more than {LONGEST_LINE:,} bytes", "put the rows into a CSV or JSON lines file and use foreach"
             )
-        if self._since_event > LONGEST_PART:
+        if self.since_event > LONGEST_PART:
             return self._stop(f"has a value of more than {LONGEST_PART:,} bytes", "is a quote or bracket left open?")
         self._lines += breaks
         return block
