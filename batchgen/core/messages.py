@@ -200,6 +200,7 @@ class AttemptMoved:
     urls: tuple[str, ...] | None = None
     fault: Fault | None = None
     lost: bool = False  # counts one more answer that was lost
+    submitted_at: Instant | None = None  # from when on the replay window counts
 
 
 @dataclass(frozen=True, slots=True)

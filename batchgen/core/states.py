@@ -39,6 +39,7 @@ class TaskEvent(StrEnum):
     GIVEN_UP = "given_up"  # no further attempt by ourselves
     BLOCKED = "blocked"  # cannot go on without a person
     RENEWED = "renewed"  # due again: changed, asked for again, or unblocked
+    CONTINUED = "continued"  # a person has decided: its attempt goes on
 
 
 class AttemptState(StrEnum):
@@ -62,6 +63,10 @@ class AttemptEvent(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     DOUBTED = "doubted"
+    # By a person, about an attempt in doubt:
+    FOUND_ACCEPTED = "found_accepted"  # the vendor has it
+    FOUND_REFUSED = "found_refused"  # the vendor does not have it
+    RESENT = "resent"  # repeat it all the same
 
 
 TASK_MOVES = MappingProxyType(
@@ -83,7 +88,10 @@ TASK_MOVES = MappingProxyType(
         },
         TaskState.DONE: {TaskEvent.RENEWED: TaskState.PENDING},
         TaskState.FAILED: {TaskEvent.RENEWED: TaskState.PENDING},
-        TaskState.BLOCKED: {TaskEvent.RENEWED: TaskState.PENDING},
+        TaskState.BLOCKED: {
+            TaskEvent.RENEWED: TaskState.PENDING,
+            TaskEvent.CONTINUED: TaskState.RENDERING,
+        },
     }
 )
 
@@ -101,7 +109,11 @@ ATTEMPT_MOVES = MappingProxyType(
             AttemptEvent.FAILED: AttemptState.FAILED,
             AttemptEvent.DOUBTED: AttemptState.IN_DOUBT,
         },
-        AttemptState.IN_DOUBT: {},
+        AttemptState.IN_DOUBT: {
+            AttemptEvent.FOUND_ACCEPTED: AttemptState.ACCEPTED,
+            AttemptEvent.FOUND_REFUSED: AttemptState.REFUSED,
+            AttemptEvent.RESENT: AttemptState.SUBMITTING,
+        },
         AttemptState.SUCCEEDED: {},
         AttemptState.FAILED: {},
         AttemptState.REFUSED: {},
