@@ -133,7 +133,7 @@ class Disturbed:
         return self._faults.draw("cut", path, self._account.count(_CUTS, path)) < self._faults.cut
 
     async def _cut(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the headers with the full length and half of the body, then drop. The last byte of all comes, so that resuming gets to an end."""
+        """Send the headers with the full length and half of the body, then drop; rounded up, so that resuming gets to an end."""
 
         async def half(message: Message) -> None:
             if message["type"] == "http.response.body":

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from batchgen.sandbox.account import Account
+
 pytestmark = pytest.mark.anyio
 
 
@@ -195,3 +197,19 @@ async def test_lenient_ignores_unknown_params(connect: Connect) -> None:
     """With `lenient` unknown params are dropped instead of refused."""
     answer = await connect("lenient").post("/api/v1/generations", json={**KLING, "params": {"durration": "5"}})
     assert answer.status_code == 200
+
+
+async def test_full_books_answer_500_and_charge_nothing(connect: Connect, account: Account) -> None:
+    """When the books cannot be written, every request is answered in the documented shape and nothing is kept."""
+    client = connect()
+    await client.get("/api/v1/credits")
+    with account.transaction() as db:
+        (pages,) = db.execute("PRAGMA page_count").fetchone()
+    with account._books._lock:
+        account._books._db.execute(f"PRAGMA max_page_count={pages}")
+    large = {**KLING, "prompt": "x" * 1000}
+    answers = [await client.post("/api/v1/generations", json=large, headers={"Idempotency-Key": f"{n}" * 200}) for n in range(10)]
+    codes = {answer.json()["error"]["code"] for answer in answers if answer.status_code == 500}
+    assert codes == {"internal_error"}
+    sold = [answer for answer in answers if answer.status_code == 200]
+    assert account.credits() == 1000 - 55 * len(sold)
