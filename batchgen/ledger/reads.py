@@ -65,12 +65,12 @@ def manifests(connection: sa.Connection) -> tuple[ManifestFacts, ...]:
     by_state = sa.select(tasks.manifest_id, tasks.wanted, tasks.state, sa.func.count()).group_by(
         tasks.manifest_id, tasks.wanted, tasks.state
     )
-    for manifest, wanted, state, count in connection.execute(by_state).tuples():
+    for manifest, wanted, state, count in connection.execute(by_state):
         if wanted:
             counts[manifest][TaskState(state)] = count
         else:
             removed[manifest] += count
-    sums = connection.execute(sa.select(_MONEY.manifest_id, CAPTURED, HELD).group_by(_MONEY.manifest_id)).tuples()
+    sums = connection.execute(sa.select(_MONEY.manifest_id, CAPTURED, HELD).group_by(_MONEY.manifest_id))
     credits = {manifest: (int(captured), int(held)) for manifest, captured, held in sums}
     rows = connection.execute(sa.select(tables.manifests).order_by(tables.manifests.c.name))
     return tuple(ManifestFacts(row.name, row.path, counts[row.id], removed[row.id], *credits.get(row.id, (0, 0))) for row in rows)
@@ -80,7 +80,7 @@ def money(connection: sa.Connection, today: str) -> MoneyFacts:
     """Return the credits of the whole ledger."""
 
     def both(*conditions: sa.ColumnElement[bool]) -> tuple[Credits, Credits]:
-        captured, held = connection.execute(sa.select(CAPTURED, HELD).where(*conditions)).tuples().one()
+        captured, held = connection.execute(sa.select(CAPTURED, HELD).where(*conditions)).one()
         return int(captured), int(held)
 
     return MoneyFacts(*both(), *both(_MONEY.day == today), *both(month_of(today)))

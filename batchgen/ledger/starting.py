@@ -291,7 +291,7 @@ def spending(connection: sa.Connection, scope: Scope) -> Spending:
     """Sum what is committed or held, by every scope that a budget has."""
 
     def by_manifest(*conditions: sa.ColumnElement[bool]) -> Mapping[str, Credits]:
-        return {name: int(used) for name, used in connection.execute(_BY_MANIFEST.where(*conditions)).tuples()}
+        return {name: int(used) for name, used in connection.execute(_BY_MANIFEST.where(*conditions))}
 
     day = by_manifest(money.c.day == scope.today)
     month = by_manifest(month_of(scope.today))
@@ -313,4 +313,4 @@ def month_of(today: str) -> sa.ColumnElement[bool]:
 def _prices(connection: sa.Connection) -> Mapping[str, Credits]:
     """Return the newest reserved_credits by price key."""
     query = sa.select(attempts.c.price_key, attempts.c.reserved).where(attempts.c.id.in_(_NEWEST_PRICES))
-    return {key: int(credits) for key, credits in connection.execute(query).tuples() if credits is not None}
+    return {key: int(credits) for key, credits in connection.execute(query) if credits is not None}

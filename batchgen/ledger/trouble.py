@@ -28,7 +28,7 @@ def plain_words(place: str) -> Iterator[None]:
     try:
         yield
     except exc.IntegrityError as error:
-        raise LedgerConflict(f"the ledger {place} refused a write, nothing of it was kept: {error.orig}") from error
+        raise LedgerConflict(f"the ledger {place} refused a write, so nothing was written: {_first_line(error.orig)}") from error
     except exc.DBAPIError as error:
         raise _said(error.orig, place, gone=isinstance(error, exc.OperationalError)) from error
     except sqlite3.Error as error:  # raised by the backup, which SQLAlchemy does not wrap
@@ -39,7 +39,7 @@ def _said(error: BaseException | None, place: str, *, gone: bool = False) -> Bat
     """Choose by who has to act. `gone`: a database server was not reached or went away."""
     if isinstance(error, sqlite3.Error):
         return _sqlite_said(error, place)
-    reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+    reason = _first_line(error)
     if gone:
         return Unavailable(f"the ledger {place} cannot be reached: {reason}; nothing half-written is kept, run again later")
     return LedgerError(f"the ledger {place} cannot be used: {reason}")
@@ -58,3 +58,8 @@ def _sqlite_said(error: sqlite3.Error, place: str) -> BatchgenError:
     if code in _HELD:
         return LedgerBusy(f"another program keeps the ledger {place} locked ({error}); close it and run again")
     return LedgerError(f"the ledger {place} cannot be used: {error}")
+
+
+def _first_line(error: BaseException | None) -> str:
+    """PostgreSQL adds lines of context that help nobody here."""
+    return (str(error).strip().splitlines() or ["no reason given"])[0]

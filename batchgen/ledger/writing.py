@@ -85,7 +85,7 @@ def _look_up(commit: Commit, records: Sequence[Record]) -> None:
         raise LedgerConflict("the credits of an attempt were settled before; nothing was written")
     saving = {commit.attempts[r.key].row for r in records if isinstance(r, OutputSaved) and r.key in commit.attempts}
     if saving:
-        commit.saved.update(commit.connection.execute(sql.SAVED, {"rows": sorted(saving)}).tuples())
+        commit.saved.update(commit.connection.execute(sql.SAVED, {"rows": sorted(saving)}))
 
 
 def _check_closed(commit: Commit) -> None:
