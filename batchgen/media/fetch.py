@@ -43,8 +43,6 @@ GONE = frozenset({400, 401, 403, 404, 410})
 OK, PARTIAL, BEYOND_THE_END = 200, 206, 416
 LOST = (
     httpx.HTTPError,
-    httpx.StreamError,
-    httpx.CookieConflict,
     ssl.SSLError,  # what the layers under httpx may let through
     ConnectionError,
     anyio.BrokenResourceError,
@@ -203,8 +201,11 @@ def _finish(part: Part, rest: bytes) -> None:
 
 
 def _body(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The bytes as they are on the server; decoded only if it insists on compressing them."""
-    return response.aiter_bytes(BLOCK // 4) if _encoded(response) else response.aiter_raw(BLOCK // 4)
+    """The bytes as they are on the server; decoded only if it insists on compressing them.
+
+    Without a chunk size: with one, httpx keeps what it gathers to itself, and loses it when the transfer breaks off.
+    """
+    return response.aiter_bytes() if _encoded(response) else response.aiter_raw()
 
 
 def _encoded(response: httpx.Response) -> bool:

@@ -242,10 +242,10 @@ def _make_way(shelf: Shelf, name: str, older: _Older) -> Generator[str, None, No
 def _set_aside(shelf: Shelf, name: str, suffix: str) -> Generator[str, None, None]:
     """Keep what stands at our name but is no longer what we wrote: somebody worked on it, or the disk damaged it."""
     free = (path for stem in _numbered(f"{name}.changed") if not shelf.exists(path := f"{stem}{suffix}"))
-    path = next(free, None)
-    if path is None:
+    aside = next(free, "")
+    if not aside:
         raise Trouble(DiskTrouble.DISK, f"{name}{suffix} was changed, and every name beside it is taken")
-    shelf.move(f"{name}{suffix}", path)
+    shelf.move(f"{name}{suffix}", aside)
     yield "changed file set aside"
 
 
