@@ -10,9 +10,9 @@ import click
 
 from batchgen import __version__
 from batchgen.cli.group import Commands
-from batchgen.cli.screen import Screen, abandon_stdout, tolerate_any_text
-from batchgen.cli.trouble import INTERRUPTED, Trouble, of_batchgen, of_bug, of_click
-from batchgen.errors import BatchgenError, ExitCode
+from batchgen.cli.screen import Screen, abandon_stdout, settle_streams
+from batchgen.cli.trouble import Trouble, trouble_of
+from batchgen.errors import ExitCode
 from batchgen.report.text import to_json
 
 HELP = """Render long lists of prompts through the Rivya API, within a credit budget, and never pay for one twice.
@@ -36,7 +36,7 @@ def batchgen() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code. Never raises, save SystemExit from a signal handler."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    tolerate_any_text()
+    settle_streams()
     screen = Screen(json="--json" in arguments, verbose="--verbose" in arguments)
     try:
         return int(_called(arguments, screen))
@@ -44,16 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read the results has seen enough (`| head`); that changes nothing about what was done.
         abandon_stdout()
         return int(screen.code)
-    except (KeyboardInterrupt, click.Abort):
-        return _tell(screen, INTERRUPTED)
-    except click.ClickException as error:
-        return _tell(screen, of_click(error))
-    except BatchgenError as error:
+    except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001  the last resort: a bug must say what it means for the money
         _trace(screen, error)
-        return _tell(screen, of_batchgen(error))
-    except Exception as error:  # noqa: BLE001  the last resort: a bug must say what it means for the money
-        _trace(screen, error)
-        return _tell(screen, of_bug(error))
+        return _tell(screen, trouble_of(error, screen.code))
 
 
 def _called(arguments: list[str], screen: Screen) -> int:

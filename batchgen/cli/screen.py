@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import TextIOWrapper
+from pathlib import Path
 
 from batchgen.errors import ExitCode
 from batchgen.report.text import to_json
@@ -69,8 +70,11 @@ class Screen:
             self._live = 0
 
 
-def tolerate_any_text() -> None:
-    """Let no output fail for a character that the terminal's encoding lacks: it is spelt out."""
+def settle_streams() -> None:
+    """Let no output fail for a character that the terminal's encoding lacks (it is spelt out), nor for a closed stream (`>&-`)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  open as long as the process
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -33,18 +33,36 @@ _WORDS: tuple[tuple[type[BatchgenError], str, str], ...] = (
 )
 
 
-def of_batchgen(error: BatchgenError) -> Trouble:
+_INTERRUPTED = Trouble(
+    ExitCode.INTERRUPTED, "Interrupted.", "Nothing is lost: what was in flight is in the ledger.", "batchgen resume, or the same command"
+)
+
+
+def trouble_of(error: BaseException, code: ExitCode) -> Trouble:
+    """Return the words for whatever ended a command. `code` is what a run itself had ended with by then, if it had."""
+    match error:
+        case KeyboardInterrupt() | click.Abort():
+            return _INTERRUPTED
+        case click.ClickException():
+            return _of_click(error)
+        case BatchgenError() if error.exit_code is not ExitCode.BUG:
+            return _of_batchgen(error)
+        case OSError():
+            return _of_system(error, code)
+        case _:
+            return _of_bug(error)
+
+
+def _of_batchgen(error: BatchgenError) -> Trouble:
     """Return the words for an error that was raised on purpose."""
     what = "\n".join(clean(line) for line in str(error).splitlines()) or type(error).__name__
-    if error.exit_code is ExitCode.BUG:
-        return of_bug(error)
     if isinstance(error, LedgerError) and not isinstance(error, LedgerBusy):
         return Trouble(error.exit_code, what, "Nothing was sent; the ledger was left as it is.", "batchgen status --ledger LEDGER")
     means, do = next(((means, do) for kind, means, do in _WORDS if isinstance(error, kind)), ("", "batchgen --help"))
     return Trouble(error.exit_code, what, means, do)
 
 
-def of_click(error: click.ClickException) -> Trouble:
+def _of_click(error: click.ClickException) -> Trouble:
     """Return the words for a wrong command line."""
     command = "batchgen"
     if isinstance(error, click.UsageError) and error.ctx is not None:
@@ -52,13 +70,16 @@ def of_click(error: click.ClickException) -> Trouble:
     return Trouble(ExitCode.WRONG_INPUT, clean(error.format_message()), "Nothing was sent and nothing was bought.", f"{command} --help")
 
 
-def of_bug(error: BaseException) -> Trouble:
+def _of_system(error: OSError, code: ExitCode) -> Trouble:
+    """Return the words for what this machine refused; `code` is what the run itself ended with, if it did."""
+    place = f"{clean(str(error.filename))}: " if error.filename else ""
+    what = f"This machine said no: {place}{clean(error.strerror or str(error))}"
+    means = "Nothing is lost and nothing will be paid twice: the ledger knows every step."
+    return Trouble(code or ExitCode.UNAVAILABLE, what, means, "see to that, then: batchgen resume")
+
+
+def _of_bug(error: BaseException) -> Trouble:
     """Return the words for an error that nobody foresaw."""
     what = f"This is a bug in batchgen: {type(error).__name__}: {clean(str(error))[:500]}"
     means = "Nothing is lost and nothing will be paid twice: the ledger knows every step."
     return Trouble(ExitCode.BUG, what, means, "batchgen resume; then report the bug, with what the same command says under --verbose")
-
-
-INTERRUPTED = Trouble(
-    ExitCode.INTERRUPTED, "Interrupted.", "Nothing is lost: what was in flight is in the ledger.", "batchgen resume, or the same command"
-)

@@ -39,4 +39,12 @@ def settings_for(screen: Screen, where: Where, paths: Sequence[Path] = (), *, fa
     if faults and not where["sandbox"]:
         raise UsageError("--faults is for the sandbox only; add --sandbox")
     flags = Flags(ledger=where["ledger"], sandbox=where["sandbox"], faults=faults)
-    return load(paths, flags, environ=screen.environ, cwd=Path.cwd())
+    return load(paths, flags, environ=screen.environ, cwd=_here())
+
+
+def _here() -> Path:
+    """Return the current folder. Raises UsageError if it was deleted meanwhile."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise UsageError("the current folder no longer exists; change into another one") from error

@@ -85,7 +85,7 @@ def _document(model: Model) -> dict[str, object]:
         else {
             "max_files": references.max_files,
             "kinds": {
-                kind.value: {"max_bytes": rules.max_bytes, "mimes": list(rules.mime_types)} for kind, rules in references.kinds.items()
+                kind.value: {"max_bytes": rules.max_bytes, "mime_types": list(rules.mime_types)} for kind, rules in references.kinds.items()
             },
             "rule": references.rule,
         },

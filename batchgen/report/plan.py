@@ -53,7 +53,7 @@ def _sum_lines(facts: PlanFacts) -> list[str]:
         lines.append(f"prices    no bill seen yet for {names}{more}: the first task of each goes alone until its price is known")
     if facts.binding is not None:
         lines.append(f"budget    {binding_line(facts.binding)}")
-    if facts.seconds > 0:
+    if facts.seconds >= 1:
         lines.append(f"time      at least {span(facts.seconds)} at the given rate, renders not counted")
     return lines + [f"warning   {cut(text, 2 * _WIDTH)}" for text in facts.warnings]
 

@@ -96,9 +96,9 @@ def what_next(view: View) -> str:
     if view.total(TaskState.BLOCKED):
         return f"batchgen show {_first(view, TaskState.BLOCKED)} says what it waits for"
     if view.total(TaskState.FAILED):
-        again = " ".join(clean(name) for name in run.asked.manifests) or "MANIFEST"
+        again = " ".join(clean(part.path) for part in view.manifests if part.by_state.get(TaskState.FAILED)) or "MANIFEST"
         return f"batchgen show {_first(view, TaskState.FAILED)} tells why; batchgen run {again} --retry-failed asks again"
-    return "nothing, everything is done"
+    return "nothing is left to do"
 
 
 def _first(view: View, state: TaskState) -> str:
