@@ -11,7 +11,7 @@ BASE_URL = "RIVYA_BASE_URL"
 
 
 def check_address(text: str) -> str:
-    """Return the address as `scheme://host[:port][/path]`, without a slash or `/api/v1` at its end. Raises UsageError, never showing a password."""
+    """Return the address as `scheme://host[:port][/path]` without `/api/v1`. Raises UsageError, never showing a password."""
     if not (text.isascii() and text.isprintable() and " " not in text):
         raise UsageError(f"{BASE_URL} holds a blank, a line break or a character that no address has; write it as https://HOST")
     try:

@@ -1,0 +1,82 @@
+"""The plan in words and as a document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from batchgen.core.forecast import Binding, ManifestPlan, PlanFacts
+from batchgen.core.model import KnownTask, Manifest, Spec, Task
+from batchgen.core.plan import Action, ActionKind
+from batchgen.core.states import TaskState
+from batchgen.report.plan import money_line, plan_document, plan_text, work_left
+
+
+@pytest.fixture
+def plan(hostile: str) -> PlanFacts:
+    """A plan with new, removed and finished tasks, a budget that binds and a price not seen."""
+    wanted = Task("spring", "hero", Spec("kling-2-6", "p"), "spring/hero", 0)
+    new = Action(ActionKind.NEW, "not in the ledger yet", wanted, None)
+    gone = Action(ActionKind.REMOVED, "left the manifest", None, KnownTask(hostile, TaskState.DONE, "f"))
+    counts = {ActionKind.NEW: 300, ActionKind.REMOVED: 1, ActionKind.DONE: 7}
+    part = ManifestPlan(Manifest("spring", "m/spring.yaml"), counts, {ActionKind.NEW: (new,), ActionKind.REMOVED: (gone,)}, 16_500)
+    return PlanFacts(
+        manifests=(part,),
+        to_buy=300,
+        credits=16_500,
+        credits_most=5_500,
+        uploads=25,
+        upload_bytes=1_234_567,
+        unseen_prices=("kling-2-6?duration=5", "b", "c", "d"),
+        binding=Binding("per_run of spring", 5_500, 0, "spring", "hero-101", 101),
+        seconds=615.0,
+        warnings=("the clock\x1b was set back",),
+    )
+
+
+def test_text(plan: PlanFacts) -> None:
+    """The plan says what, why, how many uploads and credits, which budget binds and where, and how long."""
+    text = plan_text(plan)
+    for said in (
+        "300 new",
+        "hero: not in the ledger yet",
+        "and 299 more",
+        "7 done",
+        "25 files, 1.2 MB",
+        "300 tasks to buy for about 16,500 credits, at most 5,500",
+        "per_run of spring of 5,500 (0 spent or held) stops it before task 101 to buy, hero-101 of spring",
+        "and 1 more: the first task of each goes alone",
+        "10 min 15 s",
+        "left the manifest",
+        "warning",
+    ):
+        assert said in text
+    assert not {"\x1b", "\r", "\u202e"} & set(text)
+
+
+def test_nothing_to_buy(plan: PlanFacts) -> None:
+    """A finished manifest says that nothing is to buy."""
+    idle = replace(plan, to_buy=0, credits=0, credits_most=0, uploads=0, binding=None, unseen_prices=(), seconds=0.0, warnings=())
+    assert money_line(idle) == "nothing to buy, 0 credits"
+    assert "uploads   none" in plan_text(idle)
+    assert "budget" not in plan_text(idle)
+
+
+def test_empty_manifest(plan: PlanFacts) -> None:
+    """A manifest without tasks says so."""
+    empty = replace(plan, manifests=(replace(plan.manifests[0], counts={}, examples={}),))
+    assert "no tasks" in plan_text(empty)
+
+
+def test_work_left(plan: PlanFacts) -> None:
+    """Work is what is bought, resumed or fetched; what is done or gone is none."""
+    counts = {ActionKind.NEW: 1, ActionKind.RESUMED: 2, ActionKind.TO_FETCH: 4, ActionKind.DONE: 8, ActionKind.FAILED: 16}
+    assert work_left(replace(plan, manifests=(replace(plan.manifests[0], counts=counts),))) == 7
+
+
+def test_document(plan: PlanFacts, fits: Callable[[str, object], None]) -> None:
+    """`plan --json` is as its schema says, with and without a budget that binds."""
+    fits("plan", plan_document(plan))
+    fits("plan", plan_document(replace(plan, binding=None, manifests=())))

@@ -1,0 +1,206 @@
+"""Status, summary, history, credits and models in words and as documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+import pytest
+
+from batchgen.catalogue import Catalogue
+from batchgen.core.answers import Balance, Fault
+from batchgen.core.facts import ManifestFacts, MoneyFacts, RunFacts, TaskFacts, TaskHistory, TaskQuery
+from batchgen.core.model import Manifest
+from batchgen.core.ports import Ledger
+from batchgen.core.states import TaskState
+from batchgen.errors import Problem, UsageError
+from batchgen.report.check import checked_document, checked_text, problems_document
+from batchgen.report.credits import credits_document, credits_text
+from batchgen.report.models import model_text, models_document, models_text
+from batchgen.report.show import show_document, show_text
+from batchgen.report.status import run_document, status_document, status_text, summary_text, what_next
+from batchgen.report.text import When
+from batchgen.report.views import View, look
+
+Fits = Callable[[str, object], None]
+CONTROL = {"\x1b", "\x9b", "\r", "\x00", "\u202e", "\u2066"}
+
+
+def test_status(view: View, when: When) -> None:
+    """The status counts by state, adds up credits, names what is in flight and what needs a look, and says what to do."""
+    text = status_text(view, when)
+    for said in (
+        "run 3 (run), started 2026-05-10 03:00:07, took 2 min 5 s, exit 1: 1 task failed",
+        "spring/flying: rendering",
+        "spring/hero: failed, failed 3 times",
+        "1,110",
+        "next: batchgen resume goes on with 1 unfinished task",
+    ):
+        assert said in text
+
+
+def test_summary(view: View, when: When) -> None:
+    """The summary says what was made, where, what it cost, what failed and why."""
+    text = summary_text(view, when, "/w/renders")
+    for said in (
+        "1 rendering, 2 done, 1 failed; 1,110 credits spent, 55 held",
+        "renders are in /w/renders",
+        "spring/hero: failed, failed 3 times",
+    ):
+        assert said in text
+
+
+def test_unended_run(view: View, run: RunFacts, when: When) -> None:
+    """A run without an end says who worked on it, and that it may have been killed."""
+    text = status_text(replace(view, run=replace(run, ended_at=None, exit_code=None)), when)
+    assert "has not ended: process 4711 on night works on it, or was killed" in text
+
+
+@pytest.mark.parametrize(("code", "said"), [(3, "stopped early"), (99, "another version")])
+def test_exit_code_in_words(view: View, run: RunFacts, when: When, code: int, said: str) -> None:
+    """A run that gave no reason is explained by its exit code."""
+    assert said in status_text(replace(view, run=replace(run, reason="", exit_code=code)), when)
+
+
+@pytest.mark.parametrize(
+    ("by_state", "said"),
+    [
+        ({TaskState.DONE: 3}, "nothing is left"),
+        ({TaskState.PENDING: 3, TaskState.FAILED: 1}, "batchgen resume goes on with 3 unfinished tasks"),
+        ({TaskState.BLOCKED: 1}, "batchgen show hero says what it waits for"),
+        ({TaskState.FAILED: 1}, "batchgen show hero tells why; batchgen run manifests/spring.yaml --retry-failed"),
+    ],
+)
+def test_what_next(view: View, by_state: dict[TaskState, int], said: str) -> None:
+    """There is always one thing to do next."""
+    trouble = tuple(replace(task, state=state) for task in view.trouble for state in by_state)
+    assert said in what_next(replace(view, manifests=(replace(view.manifests[0], by_state=by_state),), trouble=trouble))
+
+
+def test_nothing_was_run(when: When, fits: Fits) -> None:
+    """An empty ledger says how to begin."""
+    empty = View(None, (), MoneyFacts(0, 0, 0, 0, 0, 0), (), ())
+    assert "nothing was run yet" in status_text(empty, when)
+    assert "batchgen plan" in what_next(empty)
+    fits("status", status_document(empty))
+
+
+def test_hostile_words(view: View, history: TaskHistory, when: When, hostile: str) -> None:
+    """Names, notes and messages from outside never reach the terminal raw."""
+    task = replace(history.task, id=hostile, manifest=hostile, note=hostile, prompt=hostile, references=(hostile,), model=hostile)
+    attempt = replace(history.attempts[0], fault=Fault(hostile, hostile, hostile), task_id=hostile, body=hostile.encode("utf-8", "replace"))
+    event = replace(history.events[1], detail=hostile, event=hostile)
+    part = replace(view.manifests[0], name=hostile, path=hostile)
+    bad = replace(
+        view,
+        trouble=(task,),
+        in_flight=(task,),
+        manifests=(part,),
+        run=replace(view.run, reason=hostile, host=hostile) if view.run else None,
+    )
+    texts = (
+        status_text(bad, when),
+        summary_text(bad, when, hostile),
+        show_text([TaskHistory(task, (attempt,), (event,))], when),
+    )
+    for text in texts:
+        assert not CONTROL & set(text)
+        text.encode("utf-8")
+
+
+def test_documents(view: View, history: TaskHistory, fits: Fits) -> None:
+    """`status`, `run` and `show` with --json are as their schemas say."""
+    fits("status", status_document(view))
+    fits("run", run_document(view, "/w/renders"))
+    fits("show", show_document([history]))
+
+
+def test_show(history: TaskHistory, when: When) -> None:
+    """The history tells attempts, credits, errors with the requestId, what was sent, and the log."""
+    text = show_text([history], when)
+    for said in (
+        "attempt 2: failed (run 3)",
+        "requestId req-7",
+        "1 lost",
+        "bg-1234",
+        '"prompt":"a lamp"',
+        "pending to rendering",
+        "55 credits came back",
+    ):
+        assert said in text
+
+
+def test_credits(fits: Fits) -> None:
+    """The balance stands beside what was spent, and alone where nothing was run."""
+    money = MoneyFacts(1110, 55, 110, 55, 1000, 55)
+    assert "12,345 credits on the server" in credits_text(Balance(12_345), money)
+    assert "nothing was run yet" in credits_text(Balance(1), None)
+    fits("credits", credits_document(Balance(12_345), money))
+    fits("credits", credits_document(Balance(0), None))
+
+
+def test_models(fits: Fits) -> None:
+    """Every model that ships can be listed, told about, and written as its schema says."""
+    models = list(Catalogue.shipped())
+    assert len(models_text(models).splitlines()) == len(models) + 1
+    for model in models:
+        assert model.id in model_text(model)
+    kling = model_text(Catalogue.shipped().get("kling-2-6"))
+    assert "55 at base" in kling
+    assert "one of 5, 10" in kling
+    assert "at most 1: image" in kling
+    fits("models", models_document(models, fresh=False))
+
+
+@dataclass
+class CheckedForTest:
+    """What `manifest.check` gives, as far as the report looks."""
+
+    header: Manifest = field(default_factory=lambda: Manifest("spring", "m/spring.yaml"))
+    task_count: int = 300
+    tasks_by_model: dict[str, int] = field(default_factory=lambda: {"kling-2-6": 300})
+
+
+def test_validate(fits: Fits) -> None:
+    """`validate` tells a line per manifest; its documents are as the schema says, right or wrong."""
+    assert checked_text([CheckedForTest()]) == "m/spring.yaml: spring is right, 300 tasks (300 with kling-2-6)"
+    fits("validate", checked_document([CheckedForTest()]))
+    fits("validate", problems_document([Problem("a.yaml", 3, 1, "hero", "no", "yes")]))
+
+
+class LedgerForTest:
+    """The reading part of a ledger, over facts in memory."""
+
+    def __init__(self, runs: list[RunFacts], tasks: list[TaskFacts]) -> None:
+        self._runs = runs
+        self._tasks = tasks
+
+    def runs(self, limit: int = 1) -> tuple[RunFacts, ...]:
+        """Return the newest runs."""
+        return tuple(self._runs[:limit])
+
+    def manifests(self) -> tuple[ManifestFacts, ...]:
+        """Return none."""
+        return ()
+
+    def money(self, today: str) -> MoneyFacts:
+        """Return nothing spent."""
+        return MoneyFacts(0, 0, 0, 0, 0, 0)
+
+    def tasks(self, wanted: TaskQuery) -> Iterator[TaskFacts]:
+        """Yield those of the states asked for."""
+        return (task for task in self._tasks if task.state in wanted.states)
+
+
+def test_look(run: RunFacts, task: TaskFacts) -> None:
+    """A view takes the newest run, or the one that was asked for, or says that there is none such."""
+    ledger = cast("Ledger", LedgerForTest([run, replace(run, id=2)], [task]))
+    newest, older = look(ledger, "2026-05-10"), look(ledger, "2026-05-10", run=2)
+    assert newest.run is not None
+    assert older.run is not None
+    assert (newest.run.id, older.run.id, newest.trouble) == (3, 2, (task,))
+    with pytest.raises(UsageError, match="the newest is 3"):
+        look(ledger, "2026-05-10", run=9)
+    with pytest.raises(UsageError, match="nothing was run yet"):
+        look(cast("Ledger", LedgerForTest([], [])), "2026-05-10", run=1)
