@@ -29,7 +29,6 @@ DROP = "batchgen.drop"
 
 _LOG = logging.getLogger(__name__)
 _HALF = 0.5
-_CUTS = "downloads that may be cut"
 _BROKEN = (500, 502, 503)
 _PAGE = "<!DOCTYPE html><html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1><p>Please try again.</p></body></html>"
 
@@ -65,21 +64,22 @@ class Disturbed:
 
     def _decide(self, scope: Scope, *, download: bool) -> ASGIApp:
         """Count the request and decide how it is served."""
-        fate = self._fate(scope, download=download)
-        if not download and (wait := self._over_rate()):
+        create = scope["method"] == "POST" and scope["path"] == "/api/v1/generations"
+        subject = Headers(scope=scope).get("idempotency-key", scope["path"]) if create else scope["path"]
+        nth = self._account.count(_route(scope["method"], scope["path"]), subject)
+        fate = self._faults.fate(f"{scope['method']} {subject}", nth, create=create)
+        if download:
+            return self._decide_download(fate, scope, nth)
+        if wait := self._over_rate():
             return self._refuse("rate_limited", wait)
-        if download and fate.mishap is None and self._cuts(scope):
-            return self._cut
         return partial(self._meet, fate)
 
-    def _fate(self, scope: Scope, *, download: bool) -> Fate:
-        """Count the request and draw what it meets."""
-        path, method = scope["path"], scope["method"]
-        create = method == "POST" and path == "/api/v1/generations"
-        subject = Headers(scope=scope).get("idempotency-key", path) if create else path
-        nth = self._account.count(_route(method, path), subject)
-        fate = self._faults.fate(f"{method} {subject}", nth, create=create)
-        return Fate() if download and fate.mishap not in _RESULTS_TOO else fate
+    def _decide_download(self, fate: Fate, scope: Scope, nth: int) -> ASGIApp:
+        """Decide how a download is served: it can be cut besides; the next try of the same draws anew."""
+        if fate.mishap in _RESULTS_TOO:
+            return partial(self._meet, fate)
+        cut = scope["method"] == "GET" and self._faults.draw("cut", scope["path"], nth) < self._faults.cut
+        return self._cut if cut else partial(self._meet, Fate())
 
     def _over_rate(self) -> float:
         """Return seconds to wait if the rate is exceeded, else 0."""
@@ -124,13 +124,6 @@ class Disturbed:
         if fate.mishap is Mishap.BROKEN:
             return PlainTextResponse("upstream error", status_code=_BROKEN[int(fate.dice * len(_BROKEN))])
         return self._refuse(_CODES.get(fate.mishap, "rate_limited"))
-
-    def _cuts(self, scope: Scope) -> bool:
-        """Draw whether this download ends too early; the next try of the same draws anew."""
-        if not self._faults.cut or scope["method"] != "GET":
-            return False
-        path = scope["path"]
-        return self._faults.draw("cut", path, self._account.count(_CUTS, path)) < self._faults.cut
 
     async def _cut(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the headers with the full length and half of the body, then drop; rounded up, so that resuming gets to an end."""

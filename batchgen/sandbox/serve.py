@@ -117,8 +117,13 @@ def serve(app: ASGIApp, *, host: str = LOOPBACK, port: int = 0, ready: Callable[
     """
     taken = listen(port, host)
     server = _server(app)
-    # uvicorn raises the signals it caught again after its end; these handlers let that pass, so that we return
-    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    # Ours while uvicorn's handlers are not yet there; and uvicorn raises what it caught again after its end, so that
+    # with the default handlers we would not return.
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         if ready:
             ready(address(taken))  # the socket listens already: who comes early waits in its queue

@@ -16,14 +16,18 @@ import pytest
 from batchgen.errors import UsageError
 from batchgen.sandbox import SANDBOX_KEY
 from batchgen.sandbox.account import Account
-from batchgen.sandbox.local import hosted
+from batchgen.sandbox.app import build
+from batchgen.sandbox.serve import in_process
 
 SERVE = """
 import sys
 from pathlib import Path
+from batchgen.sandbox.account import Account
+from batchgen.sandbox.app import build
 from batchgen.sandbox.faults import Faults
-from batchgen.sandbox.local import serve_until_stopped
-serve_until_stopped(Path(sys.argv[1]), faults=Faults.parse(sys.argv[2]), ready=lambda url: print(url, flush=True))
+from batchgen.sandbox.serve import serve
+with Account(Path(sys.argv[1])) as account:
+    serve(build(account, Faults.parse(sys.argv[2])), ready=lambda url: print(url, flush=True))
 """
 
 BUY = """
@@ -51,6 +55,14 @@ def serving(books: Path, faults: str = "") -> Iterator[tuple[subprocess.Popen[st
                 yield child, client
         finally:
             child.kill()
+
+
+@contextmanager
+def hosted(books: Path) -> Iterator[str]:
+    """Serve the books from a thread, at the port that served them last if it is free."""
+    with Account(books) as account, in_process(build(account), port=account.port) as url:
+        account.port = int(url.rpartition(":")[2])
+        yield url
 
 
 def _line(stream: IO[str] | None) -> str:

@@ -20,7 +20,6 @@ from batchgen.sandbox import SANDBOX_KEY
 from batchgen.sandbox.account import Account
 from batchgen.sandbox.app import build
 from batchgen.sandbox.faults import Faults
-from batchgen.sandbox.local import hosted
 from batchgen.sandbox.serve import in_process, listen, serve
 
 KLING = {"model": "kling-2-6", "prompt": "a door opens", "client_request_id": "bg-1"}
@@ -30,7 +29,11 @@ KLING = {"model": "kling-2-6", "prompt": "a door opens", "client_request_id": "b
 def client_of(books: Path, faults: str = "") -> Iterator[httpx.Client]:
     """Serve the books with faults and connect."""
     headers = {"Authorization": f"Bearer {SANDBOX_KEY}"}
-    with hosted(books, faults=Faults.parse(faults)) as url, httpx.Client(base_url=url, headers=headers, timeout=20) as client:
+    with (
+        Account(books) as account,
+        in_process(build(account, Faults.parse(faults))) as url,
+        httpx.Client(base_url=url, headers=headers, timeout=20) as client,
+    ):
         yield client
 
 
