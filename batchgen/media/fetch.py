@@ -161,20 +161,21 @@ class Fetcher:
                 await to_thread.run_sync(_finish, part, bytes(rest))
 
     def _proxied(self, scheme: str, host: str) -> bool:
-        """Whether the environment sends requests for a host through a proxy."""
-        proxies = getproxies()
-        return self._transport is None and bool(proxies.get(scheme) or proxies.get("all")) and not proxy_bypass(host)
+        """Whether the environment sends requests for a host through a proxy. No proxy can reach this machine for us."""
+        here = host == "localhost" or host.endswith(".localhost")
+        return self._transport is None and not here and bool(_proxy_for(scheme)) and not proxy_bypass(host)
 
     @cached_property
     def _direct(self) -> httpx.AsyncClient:
         """Connects to checked addresses and to nothing else, so no proxy; but SSL_CERT_FILE holds."""
-        return self._build(trust_env=False)
+        return self._build(proxy=None)
 
     @cached_property
     def _through_proxy(self) -> httpx.AsyncClient:
-        return self._build(trust_env=True)
+        """Connects to the proxy and to nothing else: names that were not checked here must not be resolved here."""
+        return self._build(proxy=_proxy_for("https"))
 
-    def _build(self, *, trust_env: bool) -> httpx.AsyncClient:
+    def _build(self, *, proxy: str | None) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             headers={"User-Agent": f"batchgen/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
@@ -182,9 +183,16 @@ class Fetcher:
             limits=httpx.Limits(max_keepalive_connections=0),
             timeout=TIMEOUT,
             transport=self._transport,
-            trust_env=trust_env,
+            proxy=proxy,
+            trust_env=False,
             verify=httpx.create_ssl_context(),
         )
+
+
+def _proxy_for(scheme: str) -> str | None:
+    proxies = getproxies()
+    found = proxies.get(scheme) or proxies.get("all")
+    return found if not found or "://" in found else f"http://{found}"
 
 
 def _joined(url: str, location: str) -> str:

@@ -455,6 +455,7 @@ async def test_redirects_are_checked_like_the_first_url(tmp_path: Path, wish: Wi
         "https://169.254.169.254/latest",
         "file:///etc/passwd",
         "https://u:p@cdn.example/",
+        "https://media.example:99999/",
         "/r",
     ],
 )
@@ -501,6 +502,56 @@ async def test_failures_of_the_network(tmp_path: Path, wish: Wish, error: Except
     async with pretend(tmp_path, handle) as media:
         event = await media.save(wish(), nobody)
     assert event.trouble is DiskTrouble.CUT
+
+
+async def test_redirect_that_cannot_be_read(tmp_path: Path, wish: Wish) -> None:
+    """A redirect to nonsense is no result."""
+    async with pretend(tmp_path, lambda _: httpx.Response(307, headers={"location": "https://[::1"})) as media:
+        event = await media.save(wish(), nobody)
+    assert event.trouble is DiskTrouble.CUT
+
+
+async def test_endless_url(tmp_path: Path, wish: Wish) -> None:
+    """A URL longer than any library takes is refused and asks nobody."""
+    async with pretend(tmp_path, lambda _: httpx.Response(500)) as media:
+        event = await media.save(wish("https://media.example/" + "a" * 70_000), nobody)
+    assert event.trouble is DiskTrouble.REFUSED
+
+
+async def test_server_that_insists_on_ranges(tmp_path: Path, wish: Wish) -> None:
+    """A server that only ever answers with parts that nobody asked for is given up for now."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(206, content=stream(PNG[10:]), headers={"Content-Range": f"bytes 10-{len(PNG) - 1}/{len(PNG)}"})
+
+    async with pretend(tmp_path, handle) as media:
+        event = await media.save(wish(), nobody)
+    assert event.trouble is DiskTrouble.CUT
+    assert "not asked for" in event.message
+
+
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:{port}", "127.0.0.1:{port}"])
+async def test_names_are_the_proxys_to_resolve(tmp_path: Path, wish: Wish, monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    """Behind a proxy the name goes to it, unresolved; what it refuses is tried again later."""
+    async with serving() as server:
+        port = httpx.URL(server.url).port
+        monkeypatch.setenv("HTTPS_PROXY", proxy.format(port=port))
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        server.answers = [b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"]
+        async with Downloads(tmp_path) as media:
+            event = await media.save(wish("https://no-such-host.invalid/r"), nobody)
+    assert event.trouble is DiskTrouble.CUT
+    assert server.asked[0][""] == "CONNECT no-such-host.invalid:443 HTTP/1.1"
+
+
+async def test_no_proxy_for_this_machine(tmp_path: Path, wish: Wish, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sandbox is reached directly, whatever the environment says."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    async with serving() as server, Downloads(tmp_path, allow_loopback=True) as media:
+        server.answers = [answer()]
+        event = await media.save(wish(server.url.replace("127.0.0.1", "localhost")), nobody)
+    assert event.trouble is None
 
 
 # ---------------------------------------------------------------- the disk

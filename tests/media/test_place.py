@@ -11,7 +11,7 @@ import pytest
 
 from batchgen.core.messages import DiskTrouble, Displaced, Download, Downloaded
 from batchgen.core.ports import Owner
-from batchgen.media.place import Content, Shelf, adopt, place
+from batchgen.media.place import TRIES, Content, Shelf, adopt, place
 from batchgen.media.sniff import Kind
 from batchgen.media.trouble import Trouble
 
@@ -297,3 +297,38 @@ def test_sidecar_that_is_no_object(tmp_path: Path, wish: Wish) -> None:
     """A document that is no JSON object is kept whole under a name."""
     run(tmp_path, wish(sidecar="plain words"), nobody)
     assert sidecar(tmp_path, "hero.json")["document"] == "plain words"
+
+
+def crowd(root: Path, pattern: str, first: str) -> None:
+    """Put a stranger's file at every name that is tried."""
+    (root / "launch").mkdir(exist_ok=True)
+    for name in (first, *(pattern.format(n) for n in range(2, TRIES))):
+        (root / "launch" / name).write_bytes(b"mine")
+
+
+def test_no_name_left(tmp_path: Path, wish: Wish) -> None:
+    """When every name is taken, it is said and nothing is overwritten."""
+    crowd(tmp_path, "hero.a2.{}.mp4", "hero.a2.mp4")
+    (tmp_path / "launch/hero.mp4").write_bytes(b"mine")
+    with pytest.raises(Trouble, match="every name"):
+        run(tmp_path, wish(), nobody)
+    assert set(files(tmp_path).values()) == {b"mine"}
+
+
+def test_no_name_left_for_an_older_render(tmp_path: Path, wish: Wish) -> None:
+    """An older render is not overwritten when it cannot make room."""
+    run(tmp_path, wish(**OLD_WISH), nobody, result=(OLD, ".mp4"))
+    crowd(tmp_path, "hero.a1.{}.mp4", "hero.a1.mp4")
+    with pytest.raises(Trouble, match="make room"):
+        run(tmp_path, wish(), knows(hero_mp4=(OLD, 1)))
+    assert files(tmp_path)["hero.mp4"] == OLD
+
+
+def test_no_name_left_for_a_changed_render(tmp_path: Path, wish: Wish) -> None:
+    """A retouched render is not overwritten when it cannot be set aside."""
+    run(tmp_path, wish(), nobody)
+    (tmp_path / "launch/hero.mp4").write_bytes(b"retouched")
+    crowd(tmp_path, "hero.changed.{}.mp4", "hero.changed.mp4")
+    with pytest.raises(Trouble, match="was changed"):
+        run(tmp_path, wish(), knows(hero_mp4=(NEW, 2)))
+    assert files(tmp_path)["hero.mp4"] == b"retouched"
