@@ -143,13 +143,13 @@ _TASKS = sa.select(tables.tasks, tables.manifests.c.name.label("manifest")).join
 def tasks(connection: sa.Connection, wanted: TaskQuery) -> Iterator[TaskFacts]:
     """Yield tasks with their latest attempt, in the order of manifest and position."""
     query = _wanted(wanted).order_by(tables.manifests.c.name, tables.tasks.c.position, tables.tasks.c.id)
-    rows = connection.execution_options(yield_per=PAGE).execute(query).mappings()
-    # the glob is matched here and not in SQL, so that it means the same as in `--only` and in both databases
-    taken = (row for row in rows if matches(row["ident"], wanted.only))
-    left = islice(taken, wanted.limit)
-    while page := list(islice(left, PAGE)):
-        by_task = _attempts(connection, [row["id"] for row in page])
-        yield from (_task(row, by_task.get(row["id"], ())) for row in page)
+    with connection.execution_options(yield_per=PAGE).execute(query) as rows:  # closed also when nobody reads to the end
+        # the glob is matched here and not in SQL, so that it means the same as in `--only` and in both databases
+        taken = (row for row in rows.mappings() if matches(row["ident"], wanted.only))
+        left = islice(taken, wanted.limit)
+        while page := list(islice(left, PAGE)):
+            by_task = _attempts(connection, [row["id"] for row in page])
+            yield from (_task(row, by_task.get(row["id"], ())) for row in page)
 
 
 def _wanted(wanted: TaskQuery) -> sa.Select[tuple[object, ...]]:
