@@ -1,0 +1,269 @@
+"""`ledger check`: the invariants, proven on a real ledger, row by row.
+
+The tables' constraints and triggers refuse what breaks an invariant while batchgen writes. This looks again at what is
+there, without trusting them: a file may have been edited by hand, half-restored or damaged by a disk.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from batchgen.core import states
+from batchgen.core.messages import MoneyKind
+from batchgen.core.model import Credits, client_request_id
+from batchgen.core.states import ATTEMPT_MOVES, AttemptState, TaskState
+from batchgen.errors import IllegalMove
+from batchgen.ledger.documents import manifest_from
+from batchgen.ledger.starting import USED
+from batchgen.ledger.tables import attempts, events, manifests, money, outputs, tasks
+
+INVARIANTS: Mapping[int, str] = {
+    0: "the file is whole",
+    1: "what was sent was committed first, with its key",
+    2: "a task has at most one live attempt",
+    3: "a key never repeats over different bodies",
+    4: "holds, captures and releases explain every credit",
+    5: "no budget is exceeded",
+    6: "an output is there only when it is complete",
+    7: "every move is in the log",
+    8: "final states have no way out",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A row that breaks an invariant. `row` names it as `table/id`, with the task where there is one."""
+
+    invariant: int
+    row: str
+    what: str
+
+
+def check(connection: sa.Connection) -> Iterator[Broken]:
+    """Yield every row that breaks an invariant; nothing if all hold. Reads only, in flat memory."""
+    for prove in (_whole, _sent, _one_live, _keys, _money, _budgets, _outputs, _task_log, _attempt_log):
+        yield from prove(connection)
+
+
+_ATTEMPT = (
+    sa.select(
+        attempts.c.id,
+        attempts.c.number,
+        attempts.c.state,
+        attempts.c.fingerprint,
+        attempts.c.client_request_id,
+        attempts.c.body,
+        attempts.c.submitted_at,
+        attempts.c.accepted_at,
+        attempts.c.api_task_id,
+        tasks.c.ident,
+        manifests.c.name,
+    )
+    .join(tasks, tasks.c.id == attempts.c.task_id)
+    .join(manifests, manifests.c.id == tasks.c.manifest_id)
+    .order_by(attempts.c.id)
+)
+
+
+def _named(row: sa.Row[tuple[object, ...]] | sa.RowMapping, table: str = "attempts") -> str:
+    facts = row if isinstance(row, sa.RowMapping) else row._mapping  # noqa: SLF001 - a Row's mapping is its documented other face
+    return f"{table}/{facts['id']} ({facts['name']}/{facts['ident']})"
+
+
+def _whole(connection: sa.Connection) -> Iterator[Broken]:
+    if connection.dialect.name != "sqlite":
+        return
+    for (said,) in connection.exec_driver_sql("PRAGMA integrity_check"):
+        if said != "ok":
+            yield Broken(0, "the file", str(said))
+    for table, row, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check"):
+        yield Broken(0, f"{table}/{row}", f"names a row of {parent} that is not there")
+
+
+def _sent(connection: sa.Connection) -> Iterator[Broken]:
+    for row in connection.execute(_ATTEMPT).mappings():
+        key, body = row["client_request_id"], bytes(row["body"])
+        try:
+            carried = json.loads(body).get("client_request_id")
+        except (ValueError, AttributeError):
+            yield Broken(1, _named(row), "its body is not the JSON of a request")
+            continue
+        if carried != key:
+            yield Broken(1, _named(row), f"its body carries the client_request_id {carried!r}, its row {key!r}")
+        if row["accepted_at"] is not None and row["accepted_at"] < row["submitted_at"]:
+            yield Broken(1, _named(row), "it was accepted before it was committed")
+        if row["api_task_id"] is None and row["state"] in {AttemptState.ACCEPTED, AttemptState.SUCCEEDED, AttemptState.FAILED}:
+            yield Broken(1, _named(row), f"it is {row['state']} without a task id of the server")
+
+
+def _one_live(connection: sa.Connection) -> Iterator[Broken]:
+    live = attempts.c.state.in_(sorted(states.LIVE))
+    many = (
+        sa.select(tasks.c.id, tasks.c.ident, manifests.c.name, sa.func.count().label("live"))
+        .join(attempts, attempts.c.task_id == tasks.c.id)
+        .join(manifests, manifests.c.id == tasks.c.manifest_id)
+        .where(live)
+        .group_by(tasks.c.id, tasks.c.ident, manifests.c.name)
+        .having(sa.func.count() > 1)
+    )
+    for row in connection.execute(many).mappings():
+        yield Broken(2, _named(row, "tasks"), f"it has {row['live']} live attempts")
+
+
+def _keys(connection: sa.Connection) -> Iterator[Broken]:
+    for row in connection.execute(_ATTEMPT).mappings():
+        expected = client_request_id(row["name"], row["ident"], row["fingerprint"], row["number"])
+        if row["client_request_id"] != expected:
+            yield Broken(3, _named(row), f"its key is {row['client_request_id']}, which is not that of its task, fingerprint and number")
+    repeated = sa.select(attempts.c.client_request_id).group_by(attempts.c.client_request_id).having(sa.func.count() > 1)
+    for (key,) in connection.execute(repeated):
+        yield Broken(3, f"attempts/{key}", "its key stands in several rows")
+
+
+def _sums(connection: sa.Connection) -> Iterator[tuple[sa.RowMapping, dict[str, Credits], dict[str, int]]]:
+    """Yield each attempt with its credits and its rows by kind, attempt by attempt in step with the money."""
+    rows = iter(
+        connection.execute(
+            sa.select(money.c.attempt_id, money.c.kind, sa.func.sum(money.c.credits), sa.func.count())
+            .group_by(money.c.attempt_id, money.c.kind)
+            .order_by(money.c.attempt_id)
+        )
+    )
+    pending = next(rows, None)
+    for attempt in connection.execute(_ATTEMPT).mappings():
+        credits: dict[str, Credits] = defaultdict(int)
+        count: dict[str, int] = defaultdict(int)
+        while pending is not None and pending[0] == attempt["id"]:
+            credits[pending[1]], count[pending[1]] = int(pending[2]), pending[3]
+            pending = next(rows, None)
+        yield attempt, credits, count
+
+
+def _money(connection: sa.Connection) -> Iterator[Broken]:
+    for attempt, credits, count in _sums(connection):
+        held = credits[MoneyKind.HOLD]
+        closed = credits[MoneyKind.CAPTURE] + credits[MoneyKind.RELEASE]
+        final = AttemptState(attempt["state"]) not in states.LIVE
+        if not count[MoneyKind.HOLD]:
+            yield Broken(4, _named(attempt), "it was submitted without a hold")
+        if count[MoneyKind.CAPTURE] > 1 or count[MoneyKind.RELEASE] > 1:
+            yield Broken(4, _named(attempt), "its hold was closed more than once")
+        if final and closed != held:
+            yield Broken(4, _named(attempt), f"it is {attempt['state']}: {held} credits were held, {closed} captured or released")
+        if not final and (count[MoneyKind.CAPTURE] or count[MoneyKind.RELEASE]):
+            yield Broken(4, _named(attempt), f"it is {attempt['state']}, but its hold is closed")
+
+
+def _budgets(connection: sa.Connection) -> Iterator[Broken]:
+    """What is spent and held of each manifest against its `total`, less what the server reserved beyond the price that was known."""
+    used = (
+        sa.select(manifests.c.id, manifests.c.name, manifests.c.path, manifests.c.header, USED)
+        .join(money, money.c.manifest_id == manifests.c.id)
+        .group_by(manifests.c.id, manifests.c.name, manifests.c.path, manifests.c.header)
+    )
+    for row, name, path, header, credits in connection.execute(used):
+        total = manifest_from(name, path, header).budget.total
+        surprise = _surprise(connection, row) if total is not None and int(credits) > total else 0
+        if total is not None and int(credits) - surprise > total:
+            yield Broken(5, f"manifests/{row} ({name})", f"{credits} credits are spent or held of a budget of {total}")
+
+
+def _surprise(connection: sa.Connection, manifest: int) -> Credits:
+    """Sum the holds after an attempt's first: the server reserved more than the price that was known."""
+    first = sa.select(sa.func.min(money.c.id)).where(money.c.kind == MoneyKind.HOLD).group_by(money.c.attempt_id)
+    later = sa.select(sa.func.coalesce(sa.func.sum(money.c.credits), 0)).where(
+        money.c.manifest_id == manifest, money.c.kind == MoneyKind.HOLD, money.c.id.not_in(first)
+    )
+    return int(connection.scalar(later) or 0)
+
+
+def _outputs(connection: sa.Connection) -> Iterator[Broken]:
+    rows = (
+        sa.select(outputs.c.id, outputs.c.path, outputs.c.size, outputs.c.sha256, attempts.c.state, tasks.c.ident, manifests.c.name)
+        .join(attempts, attempts.c.id == outputs.c.attempt_id)
+        .join(tasks, tasks.c.id == attempts.c.task_id)
+        .join(manifests, manifests.c.id == tasks.c.manifest_id)
+    )
+    for row in connection.execute(rows).mappings():
+        if row["state"] != AttemptState.SUCCEEDED:
+            yield Broken(6, _named(row, "outputs"), f"it belongs to an attempt that is {row['state']}")
+        if row["size"] <= 0 or len(row["sha256"]) != 64:  # noqa: PLR2004 - hex digits of a SHA-256
+            yield Broken(6, _named(row, "outputs"), f"{row['path']} has no size or no checksum")
+    unsaved = (
+        sa.select(tasks.c.id, tasks.c.ident, manifests.c.name)
+        .join(manifests, manifests.c.id == tasks.c.manifest_id)
+        .where(
+            tasks.c.state == TaskState.DONE,
+            ~sa.exists().where(attempts.c.task_id == tasks.c.id, outputs.c.attempt_id == attempts.c.id),
+        )
+    )
+    for row in connection.execute(unsaved).mappings():
+        yield Broken(6, _named(row, "tasks"), "it is done without a file")
+
+
+def _task_log(connection: sa.Connection) -> Iterator[Broken]:
+    rows = (
+        sa.select(tasks.c.id, tasks.c.ident, manifests.c.name, tasks.c.state, events.c.event, events.c.moved_from, events.c.moved_to)
+        .select_from(tasks)
+        .join(manifests, manifests.c.id == tasks.c.manifest_id)
+        .outerjoin(events, sa.and_(events.c.task_id == tasks.c.id, events.c.attempt_id.is_(None), events.c.moved_to != ""))
+        .order_by(tasks.c.id, events.c.id)
+    )
+    yield from _follow(connection.execute(rows).mappings(), "tasks", TaskState.PENDING, _task_move)
+
+
+def _attempt_log(connection: sa.Connection) -> Iterator[Broken]:
+    rows = (
+        sa.select(attempts.c.id, tasks.c.ident, manifests.c.name, attempts.c.state, events.c.event, events.c.moved_from, events.c.moved_to)
+        .select_from(attempts)
+        .join(tasks, tasks.c.id == attempts.c.task_id)
+        .join(manifests, manifests.c.id == tasks.c.manifest_id)
+        .outerjoin(events, sa.and_(events.c.attempt_id == attempts.c.id, events.c.moved_to != ""))
+        .order_by(attempts.c.id, events.c.id)
+    )
+    yield from _follow(connection.execute(rows).mappings(), "attempts", "", _attempt_move)
+
+
+def _task_move(before: str, event: str) -> str:
+    return states.advance_task(TaskState(before), states.TaskEvent(event))
+
+
+def _attempt_move(before: str, event: str) -> str:
+    return AttemptState.SUBMITTING if not before else states.advance_attempt(AttemptState(before), states.AttemptEvent(event))
+
+
+Move = Callable[[str, str], str]
+
+
+def _follow(rows: Iterator[sa.RowMapping], table: str, start: str, move: Move) -> Iterator[Broken]:
+    """Walk each row's events from its first state: each must follow from the one before, and the last must be its state."""
+    last: sa.RowMapping | None = None
+    at = start
+    for row in rows:
+        if last is None or row["id"] != last["id"]:
+            yield from _arrived(last, table, at)
+            at = start
+        last = row
+        if row["event"] is None:
+            continue
+        if row["moved_from"] != at:
+            yield Broken(7, _named(row, table), f"the log moves it from {row['moved_from']!r}, but it was {at!r}")
+        try:
+            legal = move(row["moved_from"], row["event"])
+        except (IllegalMove, ValueError):
+            legal = ""
+        if legal != row["moved_to"]:
+            rule = 8 if table == "attempts" and not ATTEMPT_MOVES.get(AttemptState(at), {}) else 7
+            yield Broken(rule, _named(row, table), f"{row['event']} does not lead from {row['moved_from']!r} to {row['moved_to']!r}")
+        at = row["moved_to"]
+    yield from _arrived(last, table, at)
+
+
+def _arrived(last: sa.RowMapping | None, table: str, at: str) -> Iterator[Broken]:
+    if last is not None and last["state"] != at:
+        yield Broken(7, _named(last, table), f"it is {last['state']!r}, but its log ends with {at!r}")
