@@ -143,7 +143,7 @@ class Engine:
             case SendUpload() as request:
                 self._submissions.uploaded(request, cast("Answer[StoredFile]", event.answer))
             case CheckUpload() as request:
-                self._submissions.checked(request, cast("Answer[StoredFile]", event.answer))
+                self._submissions.trials.checked(request, cast("Answer[StoredFile]", event.answer))
             case AskBalance():
                 self._balance(cast("Answer[Balance]", event.answer))
 
@@ -169,15 +169,16 @@ class Engine:
     def _refused(self, live: Live, verdict: Verdict, fault: Fault) -> None:
         """Decide about a task whose create was refused for certain."""
         said = f"{fault.code}: {fault.message}"
-        if verdict in {Verdict.KEY, Verdict.FUNDS}:
+        trials = self._submissions.trials
+        if verdict in {Verdict.KEY, Verdict.FUNDS} or trials.outdated(live):
             self._landings.give_back(live, said)
             self._landings.due_again(live, failures=live.due.failures)
             return
-        suspects = self._submissions.suspects(live)
+        suspects = trials.suspects(live)
         if suspects:
             self._landings.give_back(live, f"{said}; checking its references")
             self._landings.number(live)
-            self._submissions.accuse(live, fault, suspects)
+            trials.accuse(live, fault, suspects)
             return
         self._landings.give_up(live, said)
         self._landings.failed_invalid(live)

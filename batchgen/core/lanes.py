@@ -63,7 +63,7 @@ class Lane:
         self._exhausted = page.last
         self._after = page.after
         for due in page.tasks:
-            if due.row not in self._rows and due.row not in self._gone:
+            if not self.stopped and due.row not in self._rows and due.row not in self._gone:
                 self._rows.add(due.row)
                 self.due.append(due)
 

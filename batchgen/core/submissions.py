@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from batchgen.core import states
 from batchgen.core.answers import NOT_DONE, Answer, Fault, StoredFile, Verdict
@@ -16,24 +15,16 @@ from batchgen.core.desk import Desk
 from batchgen.core.flights import Flights
 from batchgen.core.lanes import PAGE, Lane
 from batchgen.core.live import Live
-from batchgen.core.messages import CheckUpload, DueArrived, FetchDue, SendCreate, SendUpload, TaskMoved, UploadForgotten, UploadStored
+from batchgen.core.messages import CheckUpload, DueArrived, FetchDue, SendCreate, SendUpload, TaskMoved, UploadStored
 from batchgen.core.model import Credits, DueTask, Instant, Reference, Upload, client_request_id
 from batchgen.core.policy import Compose
 from batchgen.core.retry import backoff
 from batchgen.core.states import TaskEvent, TaskState
+from batchgen.core.trials import Accused, Trials
 from batchgen.core.uploads import Pending, Uploads, upload_key
 
 AHEAD = 4
 """Tasks beyond the free places whose references are uploaded in advance."""
-
-
-@dataclass(slots=True)
-class Accused:
-    """A task whose create was refused, with the uploads that may be the cause."""
-
-    live: Live
-    fault: Fault
-    references: set[str]
 
 
 class Submissions:
@@ -48,8 +39,8 @@ class Submissions:
         self._turn = deque(self.lanes.values())
         self._parked: list[tuple[Lane, DueTask, str]] = []  # with the price key they wait for
         self._waiting: dict[str, list[tuple[Lane, DueTask]]] = {}  # by the reference they wait for
-        self._accused: list[Accused] = []
         self.uploads = Uploads()
+        self.trials = Trials(desk, self.uploads)
         self.bought = 0
 
     # ---------------------------------------------------------------- from the ledger
@@ -91,14 +82,29 @@ class Submissions:
         return max(0, min(PAGE, AHEAD + free) - lane.waiting)
 
     def _stage(self, lane: Lane, due: DueTask) -> None:
-        missing = self.uploads.missing(due.task.spec.references)
+        spec = due.task.spec
+        missing = self.uploads.missing(spec.references)
+        refusal = next((why for r in missing if (why := self.uploads.refused.get((r.sha256, spec.model)))), "")
         if not missing:
             lane.ready.append(due)
-            return
+        elif refusal:
+            self._block(lane, due, refusal)
+        elif any(r.sha256 in self.uploads.left for r in missing):
+            lane.let_go(due.row)
+        else:
+            self._await(lane, due, missing)
+
+    def _await(self, lane: Lane, due: DueTask, missing: list[Reference]) -> None:
         lane.waiting += 1
         for reference in missing:
             self.uploads.want(reference, due.task.spec.model)
         self._waiting.setdefault(missing[0].sha256, []).append((lane, due))
+
+    def _block(self, lane: Lane, due: DueTask, why: str) -> None:
+        after = states.advance_task(TaskState.PENDING, TaskEvent.BLOCKED)
+        self._desk.write(TaskMoved(due.row, TaskEvent.BLOCKED, TaskState.PENDING, after, self._desk.now, why))
+        self._desk.blocked += 1
+        lane.let_go(due.row)
 
     def _arrive(self, lane: Lane, due: DueTask) -> None:
         """Take a task that has waited."""
@@ -139,8 +145,12 @@ class Submissions:
 
     def _create(self, lane: Lane) -> SendCreate | None:
         places = lane.places()
+        lane.held_back = ""
         while lane.ready and not lane.canary_waits and (places is None or places > 0):
             due = lane.ready[0]
+            if self.uploads.missing(due.task.spec.references):  # forgotten since it became ready
+                self._stage(lane, lane.ready.popleft())
+                continue
             quote = self._desk.prices.quote(due.task.spec)
             if self._desk.prices.must_wait(quote.key):
                 lane.ready.popleft()
@@ -187,7 +197,7 @@ class Submissions:
         elif answer.verdict in NOT_DONE or answer.verdict is Verdict.LOST:
             self._upload_later(pending, answer)
         else:
-            self._upload_refused(request.reference, answer)
+            self._upload_refused(pending, answer)
 
     def _store(self, reference: Reference, stored: StoredFile) -> None:
         upload = Upload(reference.sha256, stored.url, stored.file_id, stored.duration_token, self._desk.now)
@@ -209,82 +219,42 @@ class Submissions:
             pending.not_before = self._desk.now + backoff(pending.tries, self._desk.dice, after=answer.retry_after)
             return
         self._desk.undelivered = self._desk.undelivered or f"the service did not take the upload of {pending.reference.name}"
+        self.uploads.left.add(pending.reference.sha256)
         for lane, due in self._release(pending.reference.sha256):
-            lane.waiting -= 1
-            lane.let_go(due.row)
+            self._arrive(lane, due)
 
-    def _upload_refused(self, reference: Reference, answer: Answer[StoredFile]) -> None:
-        """Block every task that uses a reference which the server does not take."""
-        fault = answer.fault or Fault("", "the server refused the upload")
-        why = f"its reference {reference.name} was refused: {fault.code}: {fault.message}"
-        for lane, due in self._release(reference.sha256):
-            lane.waiting -= 1
-            lane.let_go(due.row)
-            if answer.verdict in {Verdict.KEY, Verdict.FUNDS}:
-                continue  # no fault of the reference: the tasks stay pending
-            after = states.advance_task(TaskState.PENDING, TaskEvent.BLOCKED)
-            self._desk.write(TaskMoved(due.row, TaskEvent.BLOCKED, TaskState.PENDING, after, self._desk.now, why))
-            self._desk.blocked += 1
+    def _upload_refused(self, pending: Pending, answer: Answer[StoredFile]) -> None:
+        """Block every task that uses a reference which the server does not take for its model."""
+        reference, fault = pending.reference, answer.fault or Fault("", "the server refused the upload")
+        if answer.verdict not in {Verdict.KEY, Verdict.FUNDS}:  # those are no fault of the reference
+            why = f"its reference {reference.name} was refused: {fault.code}: {fault.message}"
+            self.uploads.refused[reference.sha256, pending.model] = why
         self._desk.note("upload_refused", fault=fault, detail=reference.name)
+        for lane, due in self._release(reference.sha256):
+            self._arrive(lane, due)
 
     # ---------------------------------------------------------------- refused creates
 
-    def suspects(self, live: Live) -> list[Upload]:
-        """Return the uploads of an attempt that come from an earlier run: the server may have forgotten them."""
-        used = (self.uploads.known.get(r.sha256) for r in live.due.task.spec.references if r.sha256)
-        return [upload for upload in used if upload is not None and upload.sha256 not in self.uploads.fresh]
-
-    def accuse(self, live: Live, fault: Fault, suspects: list[Upload]) -> None:
-        """Find out whether a create was refused because the server no longer knows a reference."""
-        self._accused.append(Accused(live, fault, {upload.sha256 for upload in suspects}))
-        live.lane.waiting += 1
-        for upload in suspects:
-            if not upload.file_id:
-                self._forget(upload)  # it cannot be asked about, and uploading again costs nothing
-            elif upload.sha256 not in self.uploads.checking:
-                self.uploads.checking[upload.sha256] = upload
-                self.uploads.checks.append(upload)
-
-    def checked(self, request: CheckUpload, answer: Answer[StoredFile]) -> None:
-        """Take the answer about an upload. Anything but a clear yes means: upload it again."""
-        self.uploads.airborne -= 1
-        self.uploads.checking.pop(request.upload.sha256, None)
-        if answer.verdict is Verdict.OK:
-            self.uploads.fresh.add(request.upload.sha256)
-        else:
-            self._forget(request.upload)
-
-    def _forget(self, upload: Upload) -> None:
-        if self.uploads.known.pop(upload.sha256, None) is not None:
-            self._desk.write(UploadForgotten(upload.sha256, self._desk.now))
-
     def judged(self) -> list[Accused]:
         """Return the refused tasks whose references are all fine: something else is wrong with them. The others are due again."""
-        open_, guilty = [], []
-        for accused in self._accused:
-            if accused.references & self.uploads.checking.keys():
-                open_.append(accused)
-            elif accused.references <= self.uploads.known.keys():
-                accused.live.lane.waiting -= 1
-                guilty.append(accused)
-            else:
-                accused.live.lane.waiting -= 1
+        judged = self.trials.judged()
+        for accused in judged:
+            if accused.innocent:
                 self.due_again(accused.live)
-        self._accused = open_
-        return guilty
+        return [accused for accused in judged if not accused.innocent]
 
     # ---------------------------------------------------------------- the end
 
     @property
     def busy(self) -> bool:
         """True if something is on its way to the last gate, or waits to be judged."""
-        return bool(self.uploads.airborne or (self.uploads.pending and not self.closed) or self.uploads.checking or self._accused)
+        return bool(self.uploads.airborne or (self.uploads.pending and not self.closed) or self.uploads.checking or self.trials.open)
 
     def affordable(self, balance: Credits) -> bool:
-        """True if the next due task of some manifest costs no more than `balance`."""
-        heads = (lane.ready or lane.due for lane in self.lanes.values())
-        return any(self._desk.prices.quote(queue[0].task.spec).credits <= balance for queue in heads if queue)
+        """True if the next due task of some manifest costs no more than `balance`, or none has come so far as to have a price."""
+        heads = [queue[0] for lane in self.lanes.values() if (queue := lane.ready or lane.due)]
+        return not heads or any(self._desk.prices.quote(head.task.spec).credits <= balance for head in heads)
 
     def next_wake(self) -> Instant | None:
         """When a waiting upload may be tried again."""
-        return self.uploads.next_wake()
+        return None if self.closed else self.uploads.next_wake(self._desk.now)

@@ -31,6 +31,8 @@ class Uploads:
     checks: deque[Upload] = field(default_factory=deque)
     checking: dict[str, Upload] = field(default_factory=dict)
     airborne: int = 0
+    refused: dict[tuple[str, str], str] = field(default_factory=dict)  # by content and model: in whose words
+    left: set[str] = field(default_factory=set)  # the service did not take them for so long that this run tries no more
 
     def missing(self, references: tuple[Reference, ...]) -> list[Reference]:
         """Return the files among these references that the server does not have."""
@@ -44,9 +46,9 @@ class Uploads:
         """Return the next reference to upload now, or None."""
         return next((p for p in self.pending.values() if not p.in_air and p.not_before <= now), None)
 
-    def next_wake(self) -> Instant | None:
-        """When the next waiting upload may be tried again."""
-        return min((p.not_before for p in self.pending.values() if not p.in_air), default=None)
+    def next_wake(self, now: Instant) -> Instant | None:
+        """When the next upload that has to wait may be tried again. Those that are ripe wait for the rate alone."""
+        return min((p.not_before for p in self.pending.values() if not p.in_air and p.not_before > now), default=None)
 
 
 def upload_key(reference: Reference) -> str:
