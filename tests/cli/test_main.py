@@ -1,0 +1,188 @@
+"""Help, suggestions, and the one place where errors become words and exit codes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import cast
+
+import click
+import pytest
+from cli.calling import Called, Cli, in_a_process
+
+from batchgen import __version__
+from batchgen.cli.group import COMMANDS
+from batchgen.cli.trouble import trouble_of
+from batchgen.errors import (
+    BatchgenError,
+    ExitCode,
+    IllegalMove,
+    KeyRefused,
+    LedgerBusy,
+    LedgerConflict,
+    LedgerError,
+    ManifestError,
+    Problem,
+    Unavailable,
+    UsageError,
+)
+
+
+def test_help(cli: Cli) -> None:
+    """Without arguments, with -h and with --help the commands are listed."""
+    from_none, short, long = cli(), cli("-h"), cli("--help")
+    assert from_none == short == long
+    for name, words in COMMANDS.items():
+        assert name in str(long)
+        assert words[:30] in str(long)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """The list of commands is shown without loading HTTP, database, YAML, schemas or rich."""
+    heavy = ("httpx", "sqlalchemy", "yaml", "rich", "jsonschema", "anyio", "starlette")
+    script = (
+        "import sys\nfrom batchgen.cli.main import main\n"
+        "for argv in (['--help'], ['--version'], ['init', '--help'], ['nonsense']):\n    main(argv)\n"
+        f"found = sorted(set({heavy!r}) & set(sys.modules))\nassert not found, found"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_help_of_each_command(cli: Cli, name: str) -> None:
+    """Each command's help has an example and its exit codes."""
+    text = str(cli(name, "--help"))
+    assert "Example:" in text
+    assert f"batchgen {name}" in text
+    assert "Exit codes:" in text
+    assert ExitCode.DONE.meaning in text
+
+
+def test_version(cli: Cli) -> None:
+    """The version is said on stdout."""
+    assert f"batchgen {__version__}" in str(cli("--version"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("valdate",), "did you mean validate?"),
+        (("xyzzy",), "there are init, validate"),
+        (("run", "m.yaml", "--budegt", "5"), "--budget"),
+        (("run",), "Missing argument"),
+        (("run", "m.yaml", "--budget", "-1"), "--budget"),
+        (("run", "m.yaml", "--budget", "1e3"), "--budget"),
+        (("run", "m.yaml", "--max-tasks", "0"), "--max-tasks"),
+        (("run", "m.yaml", "--until", "25:00"), "time of day"),
+        (("run", "m.yaml", "--faults", "fail=1"), "add --sandbox"),
+        (("tasks", "--state", "lost"), "--state"),
+        (("--nonsense",), "--nonsense"),
+    ],
+)
+def test_wrong_command_line(cli: Cli, arguments: tuple[str, ...], said: str) -> None:
+    """A wrong command line says what is wrong, that nothing was sent, and what to do; exit 2."""
+    called = cli(*arguments)
+    assert "code=2" in str(called)
+    assert said in str(called)
+    assert "Nothing was sent" in str(called)
+    assert "next: batchgen" in str(called)
+
+
+RAISED: list[tuple[BaseException, ExitCode, str]] = [
+    (UsageError("x"), ExitCode.WRONG_INPUT, "Nothing was sent"),
+    (ManifestError([Problem("a.yaml", 1, 2, "", "x")]), ExitCode.WRONG_INPUT, "batchgen validate"),
+    (LedgerError("x"), ExitCode.WRONG_INPUT, "left as it is"),
+    (LedgerConflict("x"), ExitCode.BUG, "bug in batchgen"),
+    (LedgerBusy("x"), ExitCode.LEDGER_BUSY, "batchgen status"),
+    (KeyRefused("x"), ExitCode.KEY_REFUSED, "RIVYA_API_KEY"),
+    (Unavailable("x"), ExitCode.UNAVAILABLE, "batchgen resume"),
+    (IllegalMove("x"), ExitCode.BUG, "bug in batchgen"),
+    (KeyboardInterrupt(), ExitCode.INTERRUPTED, "Nothing is lost"),
+    (click.Abort(), ExitCode.INTERRUPTED, "Nothing is lost"),
+    (click.UsageError("x"), ExitCode.WRONG_INPUT, "--help"),
+    (OSError(errno.ENOSPC, "No space left on device", "/d/x"), ExitCode.UNAVAILABLE, "/d/x: No space left"),
+    (ZeroDivisionError("x\x1b"), ExitCode.BUG, "report the bug"),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "said"), RAISED, ids=[type(error).__name__ for error, _, _ in RAISED])
+def test_errors_in_words(error: BaseException, code: ExitCode, said: str) -> None:
+    """Every error says what happened, what it means for money and work, and what to do, with the exit code of its kind."""
+    trouble = trouble_of(error, ExitCode.DONE)
+    assert trouble.code is code
+    assert said in f"{trouble.what}\n{trouble.means}\n{trouble.do}"
+    assert all((trouble.what, trouble.means, trouble.do))
+    assert "\x1b" not in trouble.what
+
+
+def test_every_error_has_words() -> None:
+    """The table of errors above knows every class of the tree."""
+
+    def below(kind: type[BatchgenError]) -> set[type[BatchgenError]]:
+        # A room's own errors (a bad line of a download, say) never leave that room.
+        own = [sub for sub in kind.__subclasses__() if sub.__module__ == BatchgenError.__module__]
+        return {kind, *(found for sub in own for found in below(sub))}
+
+    assert below(BatchgenError) - {BatchgenError} <= {type(error) for error, _, _ in RAISED}
+
+
+def test_failed_summary_keeps_the_code() -> None:
+    """If only the telling failed, the run's own exit code stays."""
+    assert trouble_of(OSError("x"), ExitCode.SOME_FAILED).code is ExitCode.SOME_FAILED
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command with a bug in it."""
+
+    @click.command("broken")
+    @click.option("--json", is_flag=True, expose_value=False)
+    @click.option("--verbose", is_flag=True, expose_value=False)
+    def command() -> None:
+        raise ZeroDivisionError("an unforeseen thing")
+
+    module = ModuleType("batchgen.cli.commands.broken")
+    setattr(module, "command", command)  # noqa: B010  a module has no attribute of this name for mypy
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(cast("dict[str, str]", COMMANDS), "broken", "Break.")
+
+
+@pytest.mark.usefixtures("broken")
+def test_bug(cli: Cli) -> None:
+    """A bug exits 70 with words; the traceback is shown only under --verbose."""
+    quiet, verbose = str(cli("broken")), str(cli("broken", "--verbose"))
+    assert "code=70" in quiet
+    assert "an unforeseen thing" in quiet
+    assert "Traceback" not in quiet
+    assert "Traceback" in verbose
+
+
+@pytest.mark.usefixtures("broken")
+def test_error_as_json(cli: Cli) -> None:
+    """Under --json the last line on stderr is an object with code and message."""
+    called = cli("broken", "--json")
+    last = json.loads(called.err.splitlines()[-1])
+    assert (last["code"], last["exit_code"]) == ("bug", 70)
+    assert "unforeseen" in last["message"]
+
+
+def test_broken_pipe(workspace: Path) -> None:
+    """A reader that has seen enough is no error, and nothing is said about it."""
+    assert in_a_process("models", "--offline", redirect="| head -1", cwd=workspace).err == ""
+    assert in_a_process("models", "--offline", "--json", redirect="| true", cwd=workspace) == Called(0, "", "")
+
+
+def test_closed_streams(workspace: Path) -> None:
+    """Closed streams change nothing."""
+    assert in_a_process("models", "--offline", redirect=">&- 2>&-", cwd=workspace).code == 0
+
+
+def test_poor_encoding(workspace: Path) -> None:
+    """A letter that the output's encoding lacks is spelt out and fails nothing."""
+    called = in_a_process("validate", "h\u00e9ro\U0001f600.yaml", cwd=workspace)
+    assert called.code == 2
+    assert "Traceback" not in called.err
