@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
+from contract.books import Books
 
 from batchgen.core.answers import Fault
 from batchgen.core.messages import (
@@ -19,9 +19,6 @@ from batchgen.core.messages import (
 from batchgen.core.model import DueTask, Output
 from batchgen.core.states import AttemptEvent, AttemptState, TaskEvent, TaskState
 from batchgen.errors import IllegalMove, LedgerConflict
-
-if TYPE_CHECKING:
-    from tests.contract.conftest import Books
 
 
 def refused(books: Books, *records: Record, match: str = "nothing was written") -> None:

@@ -6,13 +6,10 @@ Each attack names, as a pattern, the words or the constraint by which it must be
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
-
-if TYPE_CHECKING:
-    from tests.contract.conftest import Books
+from contract.books import Books
 
 HASH = "d" * 64
 INSERT_ATTEMPT = (

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
+from contract.books import Books
 
 from batchgen.core.messages import FetchDue, TaskMoved, UploadForgotten, UploadStored
 from batchgen.core.model import Budget, KnownTask, Manifest, StopAfter, Upload
 from batchgen.core.plan import Action, plan_task
 from batchgen.core.states import AttemptEvent, AttemptState, TaskEvent, TaskState
 from batchgen.errors import LedgerConflict, LedgerError
-
-if TYPE_CHECKING:
-    from tests.contract.conftest import Books
 
 
 def test_new_tasks_are_pending_and_due_in_order(books: Books) -> None:
