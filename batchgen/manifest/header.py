@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from batchgen.catalogue import Catalogue, Model
+from batchgen.catalogue import Catalogue, Model, shown
 from batchgen.core.model import Budget, Manifest, StopAfter
 from batchgen.manifest.nodes import MappingNode, Node, Scalar, SequenceNode, real_number, to_json, whole_number
 from batchgen.manifest.problems import Reporter
@@ -64,7 +64,7 @@ def find_model(node: Scalar, catalogue: Catalogue, reporter: Reporter, *, task: 
     """Return the model that `node` names, or report that there is none that the API renders with."""
     model = catalogue.find(node.text)
     if model is None:
-        reporter.at(node, f"there is no model {node.text!r:.80}", catalogue.suggest(node.text), task=task)
+        reporter.at(node, f"there is no model {shown(node.text)}", catalogue.suggest(node.text), task=task)
     elif not model.callable:
         reporter.at(node, f"the Public API does not render with {model.id} ({model.api_status})", "take another model", task=task)
         return None

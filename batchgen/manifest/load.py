@@ -23,7 +23,7 @@ from batchgen.manifest.expand import Expander, Made
 from batchgen.manifest.header import UNNAMED, Header, read_header
 from batchgen.manifest.names import folded
 from batchgen.manifest.nodes import Entry, MappingNode, Node, Scalar
-from batchgen.manifest.problems import Gathered, Place, Refused, Reporter
+from batchgen.manifest.problems import Gathered, Place, Refused, Reporter, clean
 from batchgen.manifest.seen import Seen
 from batchgen.manifest.source import Source
 
@@ -231,4 +231,4 @@ def _stamp(path: str) -> Stamp:
 
 
 def _raise(problem: Problem) -> NoReturn:
-    raise ManifestError([problem])
+    raise ManifestError([clean(problem)])

@@ -22,6 +22,7 @@ class Gathered:
 
     def add(self, problem: Problem) -> None:
         """Keep a problem, once per place. Raises ManifestError with all of them when there are ENOUGH."""
+        problem = clean(problem)
         what = (problem.file, problem.line, problem.column, problem.wrong)
         if what in self._seen:
             return
@@ -35,6 +36,19 @@ class Gathered:
         """Raise ManifestError if there is a problem."""
         if self.found:
             raise ManifestError(self.found)
+
+
+def clean(problem: Problem) -> Problem:
+    """Return the problem without characters that a terminal would obey: its words quote files that may be hostile."""
+    words = (problem.file, problem.task, problem.wrong, problem.right)
+    if all(word.isprintable() for word in words):
+        return problem
+    file, task, wrong, right = ("".join(c if c.isprintable() else _escaped(c) for c in word) for word in words)
+    return Problem(file, problem.line, problem.column, task, wrong, right)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 class Refused(Exception):

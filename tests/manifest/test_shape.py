@@ -1,0 +1,64 @@
+"""The schema, and that the fast path says nothing that it does not say."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from batchgen.manifest import schema_path
+from batchgen.manifest.nodes import Entry, MappingNode, Node, Scalar, SequenceNode, to_json
+from batchgen.manifest.shape import plain_task
+
+SCHEMA = json.loads(schema_path("manifest.schema.json").read_text(encoding="utf-8"))
+TASK = Draft202012Validator({"$defs": SCHEMA["$defs"], "$ref": "#/$defs/task"})
+
+SCALARS = st.builds(Scalar, st.sampled_from(["a", "5", "true", "~", "", "1.5", "16:9"]), st.booleans(), st.just(1), st.just(1))
+
+
+def mapping(entries: dict[str, Node]) -> MappingNode:
+    """Make a node."""
+    return MappingNode(1, 1, {name: Entry(Scalar(name, plain=True, line=1, column=1), value) for name, value in entries.items()})
+
+
+NODES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda items: SequenceNode(1, 1, items))
+        | st.dictionaries(st.sampled_from(["file", "url", "kind", "x"]), inner, max_size=3).map(mapping)
+    ),
+    max_leaves=6,
+)
+KEYS = ["id", "prompt", "model", "params", "references", "output", "foreach", "matrix", "takes", "promt"]
+TASKS = st.dictionaries(st.sampled_from(KEYS), NODES, max_size=6).map(mapping)
+
+
+def test_the_schema_is_a_schema() -> None:
+    """Of draft 2020-12."""
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+@given(task=TASKS)
+@settings(max_examples=200)
+def test_the_fast_path_takes_nothing_that_the_schema_refuses(task: MappingNode) -> None:
+    """What is called plain is valid."""
+    if plain_task(task):
+        assert TASK.is_valid(to_json(task))
+
+
+def test_common_tasks_take_the_fast_path() -> None:
+    """Ten thousand of them must not cost a second each thousand."""
+    scalar = Scalar("a", plain=True, line=1, column=1)
+    params, references = mapping({"duration": scalar}), SequenceNode(1, 1, [scalar])
+    assert plain_task(
+        mapping({"id": scalar, "prompt": scalar, "model": scalar, "params": params, "references": references, "output": scalar})
+    )
+
+
+def test_every_property_is_explained_to_editors() -> None:
+    """Each key of the manifest and of a task has a description."""
+    properties = {**SCHEMA["properties"], **SCHEMA["$defs"]["task"]["properties"]}
+    resolved = {name: SCHEMA["$defs"][p["$ref"].rsplit("/", 1)[1]] if "$ref" in p else p for name, p in properties.items()}
+    assert [name for name, p in resolved.items() if not p.get("description") or not p.get("title")] == []
