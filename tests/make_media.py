@@ -21,7 +21,7 @@ import av
 FOLDER = Path(__file__).parent.parent / "batchgen" / "sandbox" / "media"
 FRAMES_PER_SECOND = 12
 SAMPLE_RATE = 22050
-SAMPLES_A_FRAME = 1152  # an MPEG audio frame; 576 at this rate, and two of those are one call fewer
+SAMPLES_A_FRAME = 1152  # what the MP3 encoder takes at a time, or twice that at low rates; it keeps what is left over
 
 VIDEO_SIZES = {
     "16x9": (320, 180),

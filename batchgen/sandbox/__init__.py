@@ -5,17 +5,20 @@ in each module's header, and where a client's correctness could hang on it, `Fau
 
 The rooms inside:
 
-    account    the books on disk: credits, tasks, files, keys seen; they outlive the process as a real server would
+    books      the file on disk, which outlives the process as a real server's data would
+    account    what is in it: credits, tasks, files, keys seen, requests counted
+    offer      the models on offer
     purchase   what POST /generations decides, in one transaction
     checks     is the request itself right
     signature  what a file is, by its first bytes
     library    which shipped file answers a task, and how it is made the task's own
     faults     what shall go wrong, as a value
     disturbed  what goes wrong, on the wire
-    app        the endpoints
+    refusal    the error table
+    app        the endpoints; `ranged` sends files, whole or in part
     serve      uvicorn, alone or inside another process
 
-Only `app`, `disturbed` and `serve` import starlette and uvicorn, so that naming a fault or opening the books starts fast.
+Only `app`, `ranged`, `disturbed` and `serve` import starlette and uvicorn, so that naming a fault or opening the books starts fast.
 """
 
 SANDBOX_KEY = "rvya_sk_sandbox_local"
