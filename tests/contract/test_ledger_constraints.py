@@ -77,15 +77,15 @@ ATTACKS = {
 }
 
 
-@pytest.mark.parametrize(("statement", "words"), ATTACKS.values(), ids=ATTACKS.keys())
-def test_the_schema_refuses(books: Books, attack: Callable[[str], None], statement: str, words: str) -> None:
-    """What would break an invariant is refused by the database itself, and changes nothing."""
+def test_the_schema_refuses(books: Books, attack: Callable[[str], None]) -> None:
+    """What would break an invariant is refused by the database itself, each for its own reason, and changes nothing."""
     books.finish(0)
     books.submit(1)
     before = books.rows()
-    with pytest.raises(sa.exc.IntegrityError, match=words):
-        attack(statement)
-    assert books.rows() == before
+    for name, (statement, words) in ATTACKS.items():
+        with pytest.raises(sa.exc.IntegrityError, match=words):
+            attack(statement)
+        assert books.rows() == before, name
 
 
 LOGGED = {
@@ -100,10 +100,10 @@ LOGGED = {
 }
 
 
-@pytest.mark.parametrize(("log", "move"), LOGGED.values(), ids=LOGGED.keys())
-def test_an_event_does_not_excuse_every_move(books: Books, attack: Callable[[str], None], log: str, move: str) -> None:
+def test_an_event_does_not_excuse_every_move(books: Books, attack: Callable[[str], None]) -> None:
     """A move that core.states lacks is refused even when the log has it (invariant 8, alone)."""
     books.finish(0)
-    attack(log)
-    with pytest.raises(sa.exc.IntegrityError, match="no such move"):
-        attack(move)
+    for log, move in LOGGED.values():
+        attack(log)
+        with pytest.raises(sa.exc.IntegrityError, match="no such move"):
+            attack(move)
