@@ -40,10 +40,11 @@ class Refusal:
     budget: str
     limit: Credits
     used: Credits
+    words: str = ""
 
     def __str__(self) -> str:
         """In words."""
-        return f"the budget {self.budget} is {self.limit} credits, of which {self.used} are spent or held"
+        return self.words or f"the budget {self.budget} is {self.limit} credits, of which {self.used} are spent or held"
 
 
 class Budgets:
@@ -151,6 +152,12 @@ class Purse:
         """Return why `credits` may not be spent now, or None."""
         if self.keep is None:
             return None
-        if self.free is None or self.free < credits:
-            return Refusal("keep_balance", self.keep, self.free or 0)
+        if self.free is None:
+            return Refusal(
+                "keep_balance", self.keep, 0, f"the balance is not known, so nothing may be spent above keep_balance {self.keep}"
+            )
+        if self.free < credits:
+            return Refusal(
+                "keep_balance", self.keep, 0, f"{self.free} credits are free above keep_balance {self.keep}, {credits} are needed"
+            )
         return None

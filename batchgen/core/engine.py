@@ -46,6 +46,7 @@ from batchgen.core.model import Instant
 from batchgen.core.pacing import Pace
 from batchgen.core.policy import Given, Policy
 from batchgen.core.pricing import Prices
+from batchgen.core.retry import backoff
 from batchgen.core.states import AttemptState
 from batchgen.core.submissions import Submissions
 from batchgen.errors import ExitCode
@@ -55,6 +56,8 @@ IN_THE_AIR = 24
 
 SILENT = frozenset({Verdict.LOST, Verdict.UNSENT, Verdict.DISABLED, Verdict.BUSY})
 """Verdicts that do not show a service at work."""
+
+ALL_TAKEN = "all places in flight are taken by attempts that only the next run can finish"
 
 STOPS = {
     StopReason.INTERRUPT: Ended(ExitCode.INTERRUPTED, "interrupted by SIGINT"),
@@ -92,6 +95,8 @@ class Engine:
         self._polls_turn = False
         self._silent_since: Instant | None = None
         self._asking_balance = False
+        self._balance_tries = 0
+        self._balance_at: Instant = 0.0  # not asked before
         self._second_chance = True  # after insufficient_credits, once
 
     def step(self, now: Instant, events: Iterable[Event]) -> Step:
@@ -106,6 +111,7 @@ class Engine:
         requests: list[ApiRequest | Download | FetchDue] = []
         if not desk.halted:
             self._flights.wake()
+            self._landings.doubt_what_must_not_leave()
             self._judge()
             self._submissions.prepare()
             requests = self._start()
@@ -127,7 +133,7 @@ class Engine:
             case Answered():
                 self._answered(event)
             case Downloaded():
-                self._landings.downloaded(event)
+                self._landings.files.downloaded(event)
             case DueArrived():
                 self._submissions.due_arrived(event)
             case StopAsked():
@@ -191,12 +197,23 @@ class Engine:
     def _balance(self, answer: Answer[Balance]) -> None:
         self._asking_balance = False
         if answer.verdict is not Verdict.OK or answer.value is None:
-            self._desk.purse.closed()
+            self._no_balance(answer)
             return
+        self._balance_tries = 0
         self._desk.purse.answered(answer.value.credits)
         self._desk.note("balance", detail=str(answer.value.credits))
         if self._desk.dry:
             self._desk.dry = not self._submissions.affordable(answer.value.credits)
+            self._second_chance = False
+
+    def _no_balance(self, answer: Answer[Balance]) -> None:
+        """Ask again later if the service did not answer; if it refuses, asking again is no use."""
+        self._balance_tries += 1
+        self._balance_at = self._desk.now + backoff(self._balance_tries, self._desk.dice, after=answer.retry_after)
+        self._desk.note(f"balance_{answer.verdict}", fault=answer.fault)
+        if answer.verdict in SILENT:
+            self._desk.purse.closed()
+        else:
             self._second_chance = False
 
     # ---------------------------------------------------------------- requests
@@ -219,7 +236,7 @@ class Engine:
 
     def _next(self) -> ApiRequest | None:
         """Return the next request of the account's rate. Buying and looking take turns, so neither starves the other."""
-        if self._wants_balance():
+        if self._wants_balance() and self._desk.now >= self._balance_at:
             self._asking_balance = True
             self._desk.purse.asked(self._flights.open_holds)
             return AskBalance()
@@ -229,11 +246,9 @@ class Engine:
         return self._next_purchase() or self._flights.next_poll()
 
     def _next_purchase(self) -> ApiRequest | None:
-        while (live := self._flights.pop_send()) is not None:
-            if self._desk.now - live.submitted_at <= self._desk.policy.replay_window:
-                return self._flights.repeat(live)
-            why = "its outcome is unknown, and the time in which repeating it is safe (replay_window) has passed"
-            self._landings.doubt(live, why, None)
+        live = self._flights.pop_send()
+        if live is not None:
+            return self._flights.repeat(live)
         return self._submissions.next_create() or self._submissions.next_upload()
 
     def _wants_balance(self) -> bool:
@@ -255,18 +270,20 @@ class Engine:
             return None
         if desk.halted:
             return desk.halted
-        if self._flights.at_work or self._submissions.busy or self._wants_balance():
+        reading = any(lane.reading for lane in self._submissions.lanes.values())
+        if reading or self._flights.at_work or self._submissions.busy or self._wants_balance():
             return None
-        self._stop_held_back()
-        return self._verdict() if self._drained else None
+        if not (self._drained or self._submissions.closed or desk.pace.ready(desk.now)):
+            return None  # what was given back in this step may let another pass once the rate allows it
+        self._stop_the_rest()
+        return self._verdict()
 
-    def _stop_held_back(self) -> None:
-        """End a manifest's way that nothing can open again: this is asked only while nothing is at work that could."""
+    def _stop_the_rest(self) -> None:
+        """End the way of each manifest that nothing can open again: this is asked only when nothing is at work that could."""
         for lane in self._submissions.lanes.values():
-            why = self._submissions.closed or lane.held_back or lane.starved
-            if why and not lane.drained:
-                for row in lane.stop(why):
-                    lane.let_go(row)
+            if not lane.drained:
+                why = self._submissions.closed or lane.held_back or ALL_TAKEN
+                lane.stop(why)
                 self._desk.work_left = self._desk.work_left or why
 
     def _verdict(self) -> Ended:
@@ -291,6 +308,7 @@ class Engine:
         waits: Sequence[Instant | None] = (
             self._flights.next_wake,
             self._submissions.next_wake(),
+            self._balance_at if self._wants_balance() and self._balance_at > desk.now else None,
             desk.pace.next_at if not desk.pace.ready(desk.now) else None,
         )
         return min((at for at in waits if at is not None), default=None)

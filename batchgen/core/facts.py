@@ -43,6 +43,7 @@ class LiveAttempt:
     final: Credits | None = None
     urls: tuple[str, ...] = ()
     saved: frozenset[int] = frozenset()
+    ordered: bool = False  # a person ordered its repeat (RESENT), and nothing has left since
 
 
 @dataclass(frozen=True, slots=True)

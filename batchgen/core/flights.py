@@ -15,7 +15,7 @@ from batchgen.core.desk import Desk
 from batchgen.core.facts import LiveAttempt
 from batchgen.core.lanes import Lane
 from batchgen.core.live import Live, take_over
-from batchgen.core.messages import AskStatus, AttemptMoved, Download, SendCreate, Submitted
+from batchgen.core.messages import AskStatus, AttemptMoved, Download, SendCreate, Submitted, TaskMoved
 from batchgen.core.model import Credits, DueTask, Instant
 from batchgen.core.policy import Quote
 from batchgen.core.sidecar import sidecar
@@ -45,7 +45,7 @@ class Flights:
         self._lives[live.key] = live
         lane.hold(live.due.row)
         lane.in_flight += live.in_flight
-        if live.reserved is None and live.in_flight:
+        if not live.reserved and live.in_flight:
             self._desk.prices.probe(live.price_key, live.key)
         self.schedule(live, self._desk.now)
 
@@ -86,7 +86,6 @@ class Flights:
         desk.purse.hold(live.hold)
         self._lives[key] = live
         lane.in_flight += 1
-        lane.submitted += 1
         return self._send(live)
 
     # ---------------------------------------------------------------- turns
@@ -116,15 +115,9 @@ class Flights:
         """When the next timer rings, if any."""
         return self._timers[0][0] if self._timers else None
 
-    @property
-    def sends_wait(self) -> bool:
-        """True if a create waits to be repeated."""
-        return bool(self._sends)
-
-    @property
-    def polls_wait(self) -> bool:
-        """True if a render waits to be looked at."""
-        return bool(self._polls)
+    def to_repeat(self) -> list[Live]:
+        """Return the attempts whose create is about to be repeated."""
+        return [live for key in self._sends if (live := self._lives.get(key)) is not None and not live.left]
 
     def pop_send(self) -> Live | None:
         """Take the next attempt whose create is to be repeated."""
@@ -195,9 +188,16 @@ class Flights:
         self._desk.write(AttemptMoved(live.key, event, live.state, after, self._desk.now, **fields))  # type: ignore[arg-type]  # named as the record's own
         live.state = after
 
+    def move_task(self, live: Live, event: TaskEvent, note: str) -> None:
+        """Move an attempt's task along its table and write it down."""
+        after = states.advance_task(live.task_state, event)
+        self._desk.write(TaskMoved(live.due.row, event, live.task_state, after, self._desk.now, note))
+        live.task_state = after
+
     def leave(self, live: Live, why: str) -> None:
         """Do nothing more about an attempt in this run; the ledger keeps it for the next."""
         live.left = live.left or why
+        self._desk.prices.found(live.price_key, live.key)  # nobody waits in this run for what it would have cost
 
     def remove(self, live: Live) -> None:
         """Forget an attempt that needs nothing more."""

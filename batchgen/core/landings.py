@@ -7,19 +7,20 @@ releases together make up the holds.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
-from batchgen.core import states
 from batchgen.core.answers import NOT_DONE, Answer, Fault, Render, RenderStatus, Verdict
+from batchgen.core.deliveries import Deliveries
 from batchgen.core.desk import Desk
 from batchgen.core.flights import Flights
 from batchgen.core.live import Live
-from batchgen.core.messages import DiskTrouble, Downloaded, Ended, MoneyKind, MoneyMoved, OutputSaved, TaskMoved
+from batchgen.core.messages import MoneyKind, MoneyMoved
 from batchgen.core.model import Credits, DueTask
 from batchgen.core.pacing import first_look, next_look
+from batchgen.core.policy import OnLostAnswer
 from batchgen.core.pricing import paid
-from batchgen.core.retry import DOWNLOAD_TRIES, REFRESHES, Fate, backoff, judge_create
+from batchgen.core.retry import Fate, backoff, judge_create
 from batchgen.core.states import AttemptEvent, TaskEvent
-from batchgen.errors import ExitCode
 
 Refused = Callable[[Live, Verdict, Fault], None]
 """What the submissions do about a refused create: they know the uploads that may be the cause."""
@@ -34,6 +35,7 @@ class Landings:
         self._flights = flights
         self._refused = refused
         self._due_again = due_again
+        self.files = Deliveries(desk, flights, partial(self.due_again, failures=0))
 
     # ---------------------------------------------------------------- creates
 
@@ -57,6 +59,7 @@ class Landings:
     def _accept(self, live: Live, render: Render) -> None:
         live.task_id, live.accepted_at = render.task_id, self._desk.now
         live.tries, live.trouble_since = 0, None
+        live.lane.accepted += 1
         self._flights.move(live, AttemptEvent.ACCEPTED, task_id=render.task_id, reserved=render.reserved)
         self._reserve(live, render)
         if render.status in {RenderStatus.SUCCEEDED, RenderStatus.FAILED}:
@@ -81,18 +84,27 @@ class Landings:
 
     def give_up(self, live: Live, why: str) -> None:
         """Fail a task for good."""
-        self._move_task(live, TaskEvent.GIVEN_UP, why)
+        self._flights.move_task(live, TaskEvent.GIVEN_UP, why)
         self._desk.failed += 1
         live.lane.let_go(live.due.row)
 
     def give_back(self, live: Live, why: str) -> None:
         """Make a task pending again."""
-        self._move_task(live, TaskEvent.RETURNED, why)
+        self._flights.move_task(live, TaskEvent.RETURNED, why)
+
+    def doubt_what_must_not_leave(self) -> None:
+        """Give attempts that wait to be repeated to a person, where repeating them is not safe."""
+        policy = self._desk.policy
+        for live in self._flights.to_repeat():
+            if self._desk.now - live.submitted_at > policy.replay_window:
+                self.doubt(live, "its outcome is unknown, and the time in which repeating it is safe (replay_window) has passed", None)
+            elif live.lost and not live.ordered and policy.on_lost_answer is OnLostAnswer.HOLD:
+                self.doubt(live, "the run ended before an answer to its purchase came, and on_lost_answer says to ask a person", None)
 
     def doubt(self, live: Live, why: str, fault: Fault | None) -> None:
         """Give an attempt to a person: its outcome is unknown, its credits stay held, and nothing is sent for it any more."""
         self._flights.move(live, AttemptEvent.DOUBTED, fault=fault)
-        self._move_task(live, TaskEvent.BLOCKED, f"in doubt: {why}")
+        self._flights.move_task(live, TaskEvent.BLOCKED, f"in doubt: {why}")
         self._desk.in_doubt += 1
         self._desk.blocked += 1
         self._desk.prices.found(live.price_key, live.key)
@@ -111,7 +123,7 @@ class Landings:
                 self._reserve(live, answer.value)
                 self._seen(live, answer.value)
             else:
-                self._refreshed(live, answer.value)
+                self.files.refreshed(live, answer.value)
         elif answer.verdict is Verdict.MISSING:
             self._missing(live, answer)
         elif answer.verdict is Verdict.KEY:
@@ -130,8 +142,8 @@ class Landings:
 
     def _waited_long(self, live: Live) -> bool:
         """True once a render that succeeded without naming its results has had time to name them."""
-        live.missing_since = live.missing_since or self._desk.now
-        return self._desk.now - live.missing_since >= self._desk.policy.missing_patience
+        live.nameless_since = live.nameless_since or self._desk.now
+        return self._desk.now - live.nameless_since >= self._desk.policy.missing_patience
 
     def _not_yet(self, live: Live, render: Render) -> None:
         if render.status is RenderStatus.UNKNOWN and live.strange != render.said:
@@ -149,10 +161,10 @@ class Landings:
         self._flights.move(live, AttemptEvent.SUCCEEDED, final=render.final, urls=render.urls)
         self._desk.prices.saw(live.price_key, cost)
         self._close(live, cost)
-        self._move_task(live, TaskEvent.RENDERED, "")
+        self._flights.move_task(live, TaskEvent.RENDERED, "")
         live.lane.in_flight -= 1
         live.lane.succeeded()
-        self._fetch(live)
+        self.files.fetch(live)
 
     def _fail(self, live: Live, render: Render) -> None:
         fault = render.error or Fault("generation_failed", "the server says only that the render failed")
@@ -208,75 +220,9 @@ class Landings:
         elif live.in_flight:
             self.doubt(live, "the server accepted it, but does not know it any more (another account's key?)", answer.fault)
         else:
-            self._undelivered(live, "the server does not know a render that it finished")
-
-    # ---------------------------------------------------------------- files
-
-    def _fetch(self, live: Live) -> None:
-        if live.urls:
-            self._flights.want_files(live)
-        else:
-            self._undelivered(live, "the server names no result of a render that it finished")
-
-    def _refreshed(self, live: Live, render: Render) -> None:
-        live.ended_at = live.ended_at or self._desk.now
-        live.urls = render.urls or live.urls
-        self._fetch(live)
-        self._saved_all(live)
-
-    def downloaded(self, event: Downloaded) -> None:
-        """Take the end of a download."""
-        live = self._flights.get(event.request.key)
-        live.fetching -= 1
-        self._flights.transferring -= 1
-        if event.output is not None:
-            live.transfers = 0
-            live.saved.add(event.output.index)
-            self._desk.write(OutputSaved(live.key, event.output, self._desk.now, event.displaced))
-            if event.message:
-                self._desk.note("saved_aside", key=live.key, detail=event.message)
-            self._saved_all(live)
-        else:
-            self._trouble(live, event)
-
-    def _saved_all(self, live: Live) -> None:
-        if not live.urls or not set(range(len(live.urls))) <= live.saved:
-            return
-        if live.superseded and live.wanted:
-            self._move_task(live, TaskEvent.SUPERSEDED, "the manifest has changed since this render was bought")
-            self._flights.remove(live)
-            self.due_again(live, failures=0)
-        else:
-            self._move_task(live, TaskEvent.SAVED, "")
-            self._desk.saved += 1
-            self._flights.remove(live)
-            live.lane.let_go(live.due.row)
-
-    def _trouble(self, live: Live, event: Downloaded) -> None:
-        self._desk.note(f"download_{event.trouble}", key=live.key, detail=event.message)
-        live.transfers += 1
-        if event.trouble is DiskTrouble.DISK:
-            self._flights.leave(live, event.message)
-            self._desk.halt(Ended(ExitCode.UNAVAILABLE, f"cannot write a result: {event.message}"))
-            return
-        # Old URLs are not tried again: how long they live is not documented, so fresh ones are asked for first.
-        live.refreshes += event.trouble is DiskTrouble.GONE
-        if event.trouble is DiskTrouble.REFUSED or live.transfers > DOWNLOAD_TRIES or live.refreshes > REFRESHES:
-            self._undelivered(live, event.message)
-        elif not live.fetching:
-            self._flights.schedule(live, self._desk.now + backoff(live.transfers, self._desk.dice, after=event.retry_after))
-
-    def _undelivered(self, live: Live, why: str) -> None:
-        self._flights.leave(live, why)
-        self._desk.note("undelivered", key=live.key, detail=why)
-        self._desk.undelivered = self._desk.undelivered or f"a paid render could not be fetched: {why}"
+            self.files.forgotten(live)
 
     # ---------------------------------------------------------------- shared
-
-    def _move_task(self, live: Live, event: TaskEvent, note: str) -> None:
-        after = states.advance_task(live.task_state, event)
-        self._desk.write(TaskMoved(live.due.row, event, live.task_state, after, self._desk.now, note))
-        live.task_state = after
 
     def _land(self, live: Live) -> None:
         """Take an attempt out of flight that ended without a render."""
@@ -284,8 +230,8 @@ class Landings:
         self._flights.remove(live)
 
     def _reserve(self, live: Live, render: Render) -> None:
-        """Learn the price; hold more if the server reserved more than was held."""
-        if render.reserved is None:
+        """Learn the price, once the server says it; hold more if it reserved more than was held."""
+        if not render.reserved:  # 0 is what a server says that reserves later
             return
         live.reserved = render.reserved
         self._desk.prices.saw(live.price_key, render.reserved)

@@ -39,7 +39,7 @@ class Lane:
     successes: int = 0
     in_a_row: int = 0
     first_refusals: int = 0
-    submitted: int = 0
+    accepted: int = 0
     rendered_before: int = 0  # tasks of this manifest that earlier runs rendered
     _after: int = -1
     _fetching: bool = False
@@ -96,9 +96,9 @@ class Lane:
         return rendered < self.manifest.canary <= rendered + self.in_flight
 
     @property
-    def starved(self) -> str:
-        """Why no place will come free in this run, once nothing is at work any more: those in flight are left to the next."""
-        return "all places in flight are taken by attempts that only the next run can finish" if self.in_flight and self.ready else ""
+    def reading(self) -> bool:
+        """True while a page is being read."""
+        return self._fetching
 
     def places(self) -> int | None:
         """How many more may be in flight by the manifest's own limit; None is no limit."""
@@ -129,7 +129,7 @@ class Lane:
         if self.rendered_before + self.successes < self.manifest.canary:
             return f"one of its first {self.manifest.canary} tasks (canary) failed"
         ended = self.failures + self.successes
-        if refused and self.first_refusals == FIRST_REFUSALS and self.first_refusals == ended:
+        if refused and not self.accepted and self.first_refusals == FIRST_REFUSALS == ended:
             return f"its first {FIRST_REFUSALS} submissions were all refused as invalid: it is the manifest that is wrong"
         if self.in_a_row >= rule.in_a_row:
             return f"{self.in_a_row} tasks in a row failed (stop_after.in_a_row)"

@@ -36,6 +36,7 @@ class Live:
     final: Credits | None = None
     urls: tuple[str, ...] = ()
     saved: set[int] = field(default_factory=set)
+    ordered: bool = False  # a person ordered its repeat
 
     asking: bool = False  # a request about it is in the air
     sent_at: Instant = 0.0  # when that request left
@@ -43,9 +44,13 @@ class Live:
     tries: int = 0  # troubles in a row
     trouble_since: Instant | None = None
     missing_since: Instant | None = None
+    nameless_since: Instant | None = None  # succeeded, but no result is named
     strange: str = ""  # an unknown status that was noted already
     refreshes: int = 0  # fresh URLs asked for
-    transfers: int = 0  # broken transfers in a row
+    transfers: int = 0  # rounds of downloads in a row that saved nothing
+    gone: bool = False  # a URL of this round was refused
+    fetch_after: float = 0.0  # the longest Retry-After of this round
+    trouble: str = ""  # the last trouble with a download
     fetching: int = 0  # downloads that wait or are in the air
     left: str = ""  # why this run leaves it to the next
 
@@ -85,4 +90,5 @@ def take_over(fact: LiveAttempt, lane: Lane) -> Live:
         final=fact.final,
         urls=fact.urls,
         saved=set(fact.saved),
+        ordered=fact.ordered,
     )

@@ -18,7 +18,7 @@ class Prices:
     def __init__(self, quoter: Quoter, seen: Mapping[str, Credits]) -> None:
         """Start from what the ledger saw; `quoter` gives the settings' or the catalogue's price."""
         self._quoter = quoter
-        self._seen = dict(seen)
+        self._seen = {key: credits for key, credits in seen.items() if credits}
         self._probes: dict[str, str] = {}  # by model: one surprise at a time
 
     def quote(self, spec: Spec) -> Quote:
@@ -43,8 +43,9 @@ class Prices:
             self._probes.setdefault(model_of(price_key), key)
 
     def saw(self, price_key: str, credits: Credits) -> None:
-        """Take a price from the server."""
-        self._seen[price_key] = credits
+        """Take a price from the server. 0 is none: holding nothing for the next would be a bet."""
+        if credits:
+            self._seen[price_key] = credits
 
     def found(self, price_key: str, key: str) -> None:
         """Take it that the attempt `key` needs no longer go alone: its price is known, or it ended without one."""
@@ -64,6 +65,4 @@ def model_of(price_key: str) -> str:
 
 def paid(final: Credits | None, reserved: Credits | None, hold: Credits) -> Credits:
     """Return what a succeeded attempt cost: final_credits; reserved_credits where that still says 0; else what was held."""
-    if final:
-        return final
-    return hold if reserved is None else reserved
+    return final or reserved or hold
