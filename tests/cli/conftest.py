@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli.calling import Called, Cli
 
 from batchgen.cli.main import main
+from tests.cli.calling import Called, Cli
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from typing import cast
 
 import click
 import pytest
-from cli.calling import Called, Cli, in_a_process
 
 from batchgen import __version__
 from batchgen.cli.group import COMMANDS
@@ -30,6 +29,7 @@ from batchgen.errors import (
     Unavailable,
     UsageError,
 )
+from tests.cli.calling import Called, Cli, in_a_process
 
 
 def test_help(cli: Cli) -> None:

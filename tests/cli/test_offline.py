@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli.calling import ROOT, Cli
 
 from batchgen.cli.commands.init import WRITTEN
+from tests.cli.calling import ROOT, Cli
 
 
 def test_init(cli: Cli, workspace: Path) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from contract.books import Books
 
 from batchgen.ledger import Store, tables
+from tests.contract.books import Books
 
 INITDB = shutil.which("initdb")
 DATABASES = ["sqlite", *(["postgresql"] if INITDB and importlib.util.find_spec("psycopg") else [])]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from contract.books import Books
 
 from batchgen.core.answers import Fault
 from batchgen.core.messages import (
@@ -19,6 +18,7 @@ from batchgen.core.messages import (
 from batchgen.core.model import DueTask, Output
 from batchgen.core.states import AttemptEvent, AttemptState, TaskEvent, TaskState
 from batchgen.errors import IllegalMove, LedgerConflict
+from tests.contract.books import Books
 
 
 def refused(books: Books, *records: Record, match: str = "nothing was written") -> None:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
-from contract.books import Books
+
+from tests.contract.books import Books
 
 HASH = "d" * 64
 INSERT_ATTEMPT = (

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from contract.books import Books
 
 from batchgen.core.messages import FetchDue, TaskMoved, UploadForgotten, UploadStored
 from batchgen.core.model import Budget, KnownTask, Manifest, StopAfter, Upload
 from batchgen.core.plan import Action, plan_task
 from batchgen.core.states import AttemptEvent, AttemptState, TaskEvent, TaskState
 from batchgen.errors import LedgerConflict, LedgerError
+from tests.contract.books import Books
 
 
 def test_new_tasks_are_pending_and_due_in_order(books: Books) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from contract.books import Books
 
 from batchgen.core.facts import MoneyFacts, RunAsked, Spending, TaskQuery
 from batchgen.core.messages import Ended, MoneyKind, TaskMoved
@@ -13,6 +12,7 @@ from batchgen.core.model import Manifest
 from batchgen.core.states import AttemptEvent, AttemptState, TaskEvent, TaskState
 from batchgen.errors import ExitCode, LedgerError
 from batchgen.ledger import Store
+from tests.contract.books import Books
 
 
 def test_live_attempts_are_those_with_work_left(books: Books) -> None:

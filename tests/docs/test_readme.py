@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import click
-import make_readme
 import pytest
 
 from batchgen.cli.group import COMMANDS, Commands
+from tests import make_readme
 
 TEXT = make_readme.README.read_text(encoding="utf-8")
 

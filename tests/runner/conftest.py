@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from runner.place import Place, opened
+
+from tests.runner.place import Place, opened
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from runner.place import CREDITS, FILES, GENERATIONS, Place, Rudeness, empty_ledger, opened, refusal, rude
 
 from batchgen import app
 from batchgen.core.policy import AccountBudget, OnLostAnswer
 from batchgen.errors import ExitCode, KeyRefused, LedgerBusy, LedgerError, ManifestError, UsageError
 from batchgen.settings.secret import ApiKey
+from tests.runner.place import CREDITS, FILES, GENERATIONS, Place, Rudeness, empty_ledger, opened, refusal, rude
 
 
 def test_done(place: Place) -> None:
