@@ -39,6 +39,8 @@ DEEPEST = 40
 MOST_NODES = 200_000
 """Nodes of the header, and of each task: a foreach list of some ten thousand rows. More belong into a CSV file."""
 
+MOST_TEXT = 1 << 24
+"""Characters of the header, and of each task, which are held in memory whole."""
 
 _COMMON = "put what is common into defaults"
 
@@ -93,6 +95,7 @@ class Builder:
         self._get = self._parser.get_event
         self._anchors: dict[str, Node] = {}
         self._used = 0
+        self._characters = 0
         self.aliases = True
 
     def __enter__(self) -> Self:
@@ -142,8 +145,8 @@ class Builder:
             event = self.next()
 
     def fresh(self) -> None:
-        """Count nodes from 0 again: what was built so far is no longer held."""
-        self._used = 0
+        """Count nodes and characters from 0 again: what was built so far is no longer held."""
+        self._used = self._characters = 0
 
     def skip(self, event: Event) -> None:
         """Go over the node that begins with `event`."""
@@ -164,7 +167,7 @@ class Builder:
             scalar = Scalar(event.value, not event.style, line, column)
             if event.anchor or event.tag:
                 self._labelled(event, scalar)
-            self._count(event, 1)
+            self._count(event, 1, len(event.value))
             return scalar
         if isinstance(event, CollectionStartEvent):
             self._open(event, stack)
@@ -252,8 +255,13 @@ class Builder:
         if scalar and event.anchor:
             self._anchors[event.anchor] = scalar
 
-    def _count(self, event: Event, nodes: int) -> None:
+    def _count(self, event: Event, nodes: int, characters: int = 0) -> None:
         self._used += nodes
+        self._characters += characters
+        if self._characters > MOST_TEXT:
+            raise self._refused(
+                event, f"more than {MOST_TEXT:,} characters in one part", "put rows into a CSV or JSON lines file and use foreach"
+            )
         if self._used > MOST_NODES:
             wrong = f"more than {MOST_NODES:,} values in one part, counting aliases as often as they are used"
             raise self._refused(event, wrong, "put rows into a CSV or JSON lines file and use foreach")

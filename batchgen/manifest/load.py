@@ -31,6 +31,9 @@ SUFFIXES = frozenset({".yaml", ".yml"})
 NOT_MANIFESTS = frozenset({"batchgen.yaml", "batchgen.yml"})
 """The workspace's settings, which stand in the same folder."""
 
+MOST_TASKS = 10_000_000
+"""Tasks of one manifest. A million are meant to work; ten times as many are a mistake in a matrix, or another kind of tool."""
+
 REPEATED = 3
 """Equal ids or outputs of one entry that are reported one by one: the fourth has the same cause."""
 
@@ -134,14 +137,14 @@ class _Checking:
     def _tasks(self, nodes: Iterator[Node], expander: Expander, reporter: Reporter) -> Counter[str]:
         models: Counter[str] = Counter()
         ids = Seen()
-        entries = 0
-        for entries, node in enumerate(nodes, start=1):  # noqa: B007 - counted for after the loop
+        for node in nodes:
             repeated = 0
             for made in expander.tasks(node):
                 models[made.task.spec.model] += 1
+                if made.task.position >= MOST_TASKS:
+                    wrong = f"there are more than {MOST_TASKS:,} tasks"
+                    raise Refused(Problem(reporter.file, node.line, node.column, "", wrong, "split the manifest"))
                 repeated += repeated < REPEATED and self._is_repeated(made, ids)
-        if not entries:
-            self._gathered.add(Problem(reporter.file, 0, 0, "", "there are no tasks", "write tasks: and below it at least one task"))
         return models
 
     def _is_repeated(self, made: Made, ids: Seen) -> bool:
@@ -152,6 +155,8 @@ class _Checking:
         if before is not None:
             self._report(made, f"the id {shown(task.id)} is used twice, first at {self._place(before)}", "make ids that differ")
             return True
+        if task.manifest == UNNAMED:
+            return False  # it would seem to share its outputs with another one without a name
         before = self._outputs.first(folded(task.output), here)
         if before is not None:
             wrong = f"the output {shown(task.output)} is used twice, first at {self._place(before)}"
@@ -213,9 +218,13 @@ def _entries(path: str, reporter: Reporter) -> Iterator[Node]:
                 builder.skip(event)
             elif isinstance(event, yaml.SequenceStartEvent):
                 builder.aliases = False
+                empty = True
                 while not isinstance(event := builder.next(), yaml.SequenceEndEvent):
                     builder.fresh()
+                    empty = False
                     yield builder.node(event)
+                if empty:
+                    reporter.at(key, "there are no tasks", "write at least one below tasks:")
                 return
             else:
                 reporter.at(key, "tasks must be a list", "begin each task with - ")

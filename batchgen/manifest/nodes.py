@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
 
-from batchgen.catalogue import RawValue, Written, meaning
+from batchgen.catalogue import Written, meaning
 
 
 @dataclass(slots=True)
@@ -69,15 +69,6 @@ def to_json(node: Node) -> object:
     if isinstance(node, SequenceNode):
         return [to_json(item) for item in node.items]
     return {name: to_json(entry.value) for name, entry in node.entries.items()}
-
-
-def to_raw(node: Node) -> RawValue:
-    """Return the value with its scalars as they were written."""
-    if isinstance(node, Scalar):
-        return Written(node.text, node.plain)
-    if isinstance(node, SequenceNode):
-        return [to_raw(item) for item in node.items]
-    return {name: to_raw(entry.value) for name, entry in node.entries.items()}
 
 
 def whole_number(node: Node | None) -> int | None:

@@ -24,6 +24,9 @@ from batchgen.manifest.sniff import HEAD, Sniffed, describe, sniff
 KEPT = 1 << 16
 """Files whose hash is remembered; some 20 MB. More distinct files than that are read again in the second pass."""
 
+COMPARED = 100
+"""Files of a folder that a missing one is compared with; a thousand rows may each miss one."""
+
 LONGEST_URL = 2_048
 """Characters; what every server and proxy takes."""
 
@@ -88,6 +91,8 @@ def resolve(wanted: Wanted, folder: str, model: Model) -> Reference:
         model: whose rules apply; it takes references.
     """
     rules = model.references or ReferenceRules()
+    if not wanted.name.isprintable():
+        raise Unusable(f"the name {shown(wanted.name)} has a control character in it", "the server is told this name; use plain words")
     return _from_url(wanted, model, rules) if wanted.url else _from_file(wanted, folder, model, rules)
 
 
@@ -130,10 +135,12 @@ def _near(path: str) -> str:
     """Name the file beside it that was probably meant."""
     folder = Path(path).parent
     try:
-        names = os.listdir(folder)[:5_000]  # noqa: PTH208 - names only, and not all of a huge folder
+        names = os.listdir(folder)  # noqa: PTH208 - names only
     except OSError:
         return f"there is no folder {shown(str(folder))}; paths start at the manifest's folder"
-    close = difflib.get_close_matches(Path(path).name[:200], names, n=1)
+    name = Path(path).name
+    likely = [n for n in names if n[:2].casefold() == name[:2].casefold() or Path(n).suffix != Path(name).suffix]
+    close = difflib.get_close_matches(name, likely[:COMPARED] or names[:COMPARED], n=1)
     return f"did you mean {close[0]}?" if close else "paths start at the manifest's folder"
 
 
@@ -190,8 +197,9 @@ def _from_url(wanted: Wanted, model: Model, rules: ReferenceRules) -> Reference:
         raise Unusable(f"what is at {shown(wanted.url)} cannot be told from its name", "write {url: ..., kind: image}")
     mime = wanted.mime_type or (guess.mime if guess and guess.kind == kind else "")
     _check_allowed(Sniffed(kind, mime), wanted.url, model, rules)
-    name = wanted.name or unquote(parts.path.rsplit("/", 1)[-1]) or parts.hostname or ""
-    return Reference(kind, mime, name, url=wanted.url)
+    last = parts.path.rsplit("/", 1)[-1]
+    name = unquote(last) if unquote(last).isprintable() else last  # %00 and %0A stay as they are
+    return Reference(kind, mime, wanted.name or name or parts.hostname or "", url=wanted.url)
 
 
 def _checked_url(url: str) -> SplitResult:

@@ -102,6 +102,7 @@ def test_json_is_a_manifest(folder: Folder) -> None:
         (b"version: 1\nname: x\ntasks: {a: 1}\n", "tasks must be a list"),
         (b"version: 1\nname: x\ntasks: []\n", "there are no tasks"),
         (b"version: 1\nname: x\ntasks:\n", "tasks must be a list"),
+        (b"version: 1\nname: x\n", "tasks is missing"),
     ],
 )
 def test_what_is_no_manifest_is_refused_with_its_place(folder: Folder, content: bytes, said: str) -> None:
