@@ -5,22 +5,21 @@ from __future__ import annotations
 import time
 
 from batchgen import app
-from batchgen.cli.progress import Progress
 from batchgen.cli.screen import Screen
 from batchgen.core.messages import Ended
 from batchgen.errors import ExitCode
 from batchgen.report.status import run_document, summary_text
-from batchgen.report.views import look
+from batchgen.report.views import look_back
 from batchgen.settings import Settings
 
 
-def conclude(screen: Screen, settings: Settings, ended: Ended, progress: Progress) -> ExitCode:
+def conclude(screen: Screen, settings: Settings, ended: Ended, *, flags: str) -> ExitCode:
     """Tell what the run did, and return its exit code."""
-    progress.close()
+    screen.wipe()
     # From here on the code is certain, even if nobody reads the summary.
     screen.code = ended.code
     with app.reading(settings) as ledger:
-        view = look(ledger, settings.calendar(time.time()))
+        view = look_back(ledger, settings.calendar(time.time()), flags=flags)
     outputs = str(settings.outputs)
     screen.document(run_document(view, outputs)) if screen.json else screen.out(summary_text(view, settings.local, outputs))
     return ended.code

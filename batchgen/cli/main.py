@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from batchgen import __version__
-from batchgen.cli.group import Commands
+from batchgen.cli.group import COMMANDS, Commands
 from batchgen.cli.screen import Screen, abandon_stdout, settle_streams
 from batchgen.cli.trouble import Trouble, trouble_of
 from batchgen.errors import ExitCode
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(screen.code)
     except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001  the last resort: a bug must say what it means for the money
         _trace(screen, error)
-        return _tell(screen, trouble_of(error, screen.code))
+        return _tell(screen, trouble_of(error, screen.code, next((name for name in arguments if name in COMMANDS), "")))
 
 
 def _called(arguments: list[str], screen: Screen) -> int:

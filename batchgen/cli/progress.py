@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from time import monotonic
 
 from batchgen.cli.screen import Screen
@@ -18,6 +18,13 @@ LOGGED = 60.0
 """Seconds between two lines in a log: a night is some hundred lines."""
 REPEATED = 60.0
 """Seconds for which the same kind of trouble is not told again: an outage would fill the log."""
+
+
+_BECAME: Mapping[str, str] = {
+    TaskState.BLOCKED: "is blocked",
+    AttemptState.REFUSED: "was refused",
+    AttemptState.IN_DOUBT: "is in doubt",
+}
 
 
 class Progress:
@@ -57,10 +64,6 @@ class Progress:
         """Return the time of day in the account's zone."""
         return self._when(at).strftime("%H:%M:%S")
 
-    def close(self) -> None:
-        """Leave the line to the summary."""
-        self._screen.wipe()
-
 
 def progress_line(glimpse: Glimpse, total: int) -> str:
     """Return the run in one line."""
@@ -69,20 +72,20 @@ def progress_line(glimpse: Glimpse, total: int) -> str:
     parts += [f"{number(count)} {word}" for word, count in (*in_flight, ("downloading", glimpse.downloading)) if count]
     parts += [f"{number(glimpse.failed)} failed"] if glimpse.failed else []
     parts.append(f"{number(glimpse.captured)} credits spent, {number(glimpse.held)} held")
-    parts += [f"waiting for {clean(glimpse.waiting_for)}"] if glimpse.waiting_for else []
+    parts += [f"submitting nothing: {clean(glimpse.waiting_for)}"] if glimpse.waiting_for else []
     return ", ".join(parts)
 
 
 def _worth_telling(record: Record) -> Iterator[tuple[str, Instant, str]]:
     """Yield what a log should say about a record: a kind (empty: told every time), its instant, the line."""
     if isinstance(record, TaskMoved) and record.after in {TaskState.FAILED, TaskState.BLOCKED}:
-        yield "", record.at, f"a task is {record.after}: {clean(record.note) or 'see batchgen tasks'}"
+        yield "", record.at, f"a task {_BECAME.get(record.after, 'failed for good')}: {clean(record.note) or 'see batchgen tasks'}"
     elif isinstance(record, AttemptMoved) and record.fault is not None and record.after is not AttemptState.SUBMITTING:
-        yield "", record.at, f"an attempt is {record.after}: {_said(record.fault)}"
+        yield "", record.at, f"an attempt {_BECAME.get(record.after, record.after)}: {_said(record.fault)}"
     elif isinstance(record, AttemptMoved) and record.fault is not None:
         yield record.fault.code, record.at, f"an answer was lost, the same request is repeated: {_said(record.fault)}"
     elif isinstance(record, Noted) and record.fault is not None:
-        yield f"{record.event}/{record.fault.code}", record.at, f"{clean(record.event)}: {_said(record.fault)}"
+        yield record.fault.code, record.at, f"{clean(record.event)}: {_said(record.fault)}"
 
 
 def _said(fault: Fault) -> str:

@@ -26,7 +26,7 @@ class Trouble:
 
 _WORDS: tuple[tuple[type[BatchgenError], str, str], ...] = (
     (ManifestError, "Nothing was sent and nothing was bought.", "correct the file, then: batchgen validate MANIFEST"),
-    (UsageError, "Nothing was sent and nothing was bought.", "batchgen COMMAND --help"),
+    (UsageError, "Nothing was sent and nothing was bought.", "batchgen {command} --help"),
     (LedgerBusy, "That run goes on undisturbed; this one sent nothing and bought nothing.", "batchgen status"),
     (KeyRefused, "Nothing was bought with it; what is in the ledger stays as it is.", "set RIVYA_API_KEY, then: batchgen credits"),
     (Unavailable, "Nothing is lost and nothing will be paid twice: the ledger knows every step.", "batchgen resume"),
@@ -38,28 +38,28 @@ _INTERRUPTED = Trouble(
 )
 
 
-def trouble_of(error: BaseException, code: ExitCode) -> Trouble:
-    """Return the words for whatever ended a command. `code` is what a run itself had ended with by then, if it had."""
+def trouble_of(error: BaseException, code: ExitCode, command: str = "") -> Trouble:
+    """Return the words for whatever ended `command`. `code` is what a run itself had ended with by then, if it had."""
     match error:
         case KeyboardInterrupt() | click.Abort():
             return _INTERRUPTED
         case click.ClickException():
             return _of_click(error)
         case BatchgenError() if error.exit_code is not ExitCode.BUG:
-            return _of_batchgen(error)
+            return _of_batchgen(error, command)
         case OSError():
             return _of_system(error, code)
         case _:
             return _of_bug(error)
 
 
-def _of_batchgen(error: BatchgenError) -> Trouble:
+def _of_batchgen(error: BatchgenError, command: str) -> Trouble:
     """Return the words for an error that was raised on purpose."""
     what = "\n".join(clean(line) for line in str(error).splitlines()) or type(error).__name__
     if isinstance(error, LedgerError) and not isinstance(error, LedgerBusy):
         return Trouble(error.exit_code, what, "Nothing was sent; the ledger was left as it is.", "batchgen status --ledger LEDGER")
     means, do = next(((means, do) for kind, means, do in _WORDS if isinstance(error, kind)), ("", "batchgen --help"))
-    return Trouble(error.exit_code, what, means, do)
+    return Trouble(error.exit_code, what, means, " ".join(do.format(command=command).split()))
 
 
 def _of_click(error: click.ClickException) -> Trouble:

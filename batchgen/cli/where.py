@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypedDict, TypeVar
@@ -10,6 +11,7 @@ import click
 
 from batchgen.cli.screen import Screen
 from batchgen.errors import UsageError
+from batchgen.sandbox.faults import Faults
 from batchgen.settings import Flags, Settings, load
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -34,12 +36,20 @@ def faults(function: F) -> F:
     return click.option("--faults", metavar="SPEC", help=text)(function)
 
 
+def flags_of(where: Where) -> str:
+    """Return what a command must be given to look at the same ledger, for advice that can be copied."""
+    ledger = f" --ledger {shlex.quote(where['ledger'])}" if where["ledger"] else ""
+    return ledger + (" --sandbox" if where["sandbox"] else "")
+
+
 def settings_for(screen: Screen, where: Where, paths: Sequence[Path] = (), *, faults: str | None = None) -> Settings:
     """Load the settings of a command. Raises UsageError and ManifestError."""
     if faults and not where["sandbox"]:
         raise UsageError("--faults is for the sandbox only; add --sandbox")
     flags = Flags(ledger=where["ledger"], sandbox=where["sandbox"], faults=faults)
-    return load(paths, flags, environ=screen.environ, cwd=_here())
+    settings = load(paths, flags, environ=screen.environ, cwd=_here())
+    Faults.parse(settings.faults)  # raises UsageError now, and not in the middle of a run
+    return settings
 
 
 def _here() -> Path:

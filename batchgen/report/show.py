@@ -78,7 +78,7 @@ def _events(history: TaskHistory, when: When) -> list[str]:
 
 def _event(event: EventFacts) -> str:
     """Return one line of the log."""
-    move = f" {event.before} to {event.after}" if event.before != event.after and event.after else ""
+    move = f", {event.before} to {event.after}" if event.before and event.after and event.before != event.after else ""
     attempt = f"attempt {event.attempt}: " if event.attempt is not None else ""
     words = [f"{attempt}{clean(event.event)}{move}"]
     words += [cut(event.detail, _LONG)] if event.detail else []

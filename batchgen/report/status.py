@@ -8,9 +8,9 @@ from batchgen.errors import ExitCode
 from batchgen.report.columns import cut, table
 from batchgen.report.rows import task_row
 from batchgen.report.text import When, clean, counted, iso, number, shown, span
-from batchgen.report.views import View
+from batchgen.report.views import IN_FLIGHT, TROUBLE, View
 
-_WIDTH = 100
+_WIDTH = 160
 _HEAD = ("manifest", *(state.value for state in TaskState), "removed", "spent", "held")
 
 
@@ -20,8 +20,8 @@ def status_text(view: View, when: When) -> str:
     if view.manifests:
         lines += [*table(_HEAD, [_manifest_cells(part) for part in view.manifests], right=frozenset(_HEAD[1:])), ""]
     lines += money_lines(view.money)
-    lines += _task_lines("in flight", view.in_flight, view.total(TaskState.RENDERING, TaskState.RENDERED))
-    lines += _task_lines("needs a look", view.trouble, view.total(TaskState.FAILED, TaskState.BLOCKED))
+    lines += _task_lines("in flight", view.in_flight, total=view.total(*IN_FLIGHT), flags=view.flags)
+    lines += _task_lines("needs a look", view.trouble, total=view.total(*TROUBLE), flags=view.flags)
     return "\n".join([*lines, "", f"next: {what_next(view)}"])
 
 
@@ -32,7 +32,7 @@ def summary_text(view: View, when: When, outputs: str) -> str:
         counts = ", ".join(f"{number(part.by_state[state])} {state}" for state in TaskState if part.by_state.get(state))
         lines.append(f"  {clean(part.name)}: {counts or 'no tasks'}; {number(part.captured)} credits spent, {number(part.held)} held")
     lines.append(f"renders are in {clean(outputs)}")
-    lines += _task_lines("failed or blocked", view.trouble, view.total(TaskState.FAILED, TaskState.BLOCKED))
+    lines += _task_lines("failed or blocked", view.trouble, total=view.total(*TROUBLE), flags=view.flags)
     return "\n".join([*lines, f"next: {what_next(view)}"])
 
 
@@ -67,14 +67,14 @@ def money_lines(money: MoneyFacts) -> list[str]:
     return table(("credits", "spent", "held"), rows, right=frozenset({"spent", "held"}))
 
 
-def _task_lines(title: str, tasks: tuple[TaskFacts, ...], total: int) -> list[str]:
+def _task_lines(title: str, tasks: tuple[TaskFacts, ...], *, total: int, flags: str) -> list[str]:
     """Name the first few tasks with the reason."""
     if not tasks:
         return []
     lines = ["", f"{title}:"]
-    lines += [f"  {cut(f'{task.manifest}/{task.id}: {task.state}{_why(task)}', _WIDTH)}" for task in tasks]
+    lines += [f"  {clean(task.manifest)}/{clean(task.id)}: {task.state}{cut(_why(task), _WIDTH)}" for task in tasks]
     if total > len(tasks):
-        lines.append(f"  and {number(total - len(tasks))} more: batchgen tasks lists them")
+        lines.append(f"  and {number(total - len(tasks))} more: batchgen tasks{flags} lists them")
     return lines
 
 
@@ -88,17 +88,25 @@ def _why(task: TaskFacts) -> str:
 
 def what_next(view: View) -> str:
     """Return the one command to do next."""
-    run = view.run
+    run, flags = view.run, view.flags
     if run is None:
-        return "batchgen plan MANIFEST says what a run would do, batchgen run MANIFEST does it"
-    if view.total(*UNFINISHED):
-        return "batchgen resume goes on with " + counted(view.total(*UNFINISHED), "unfinished task")
+        return f"batchgen plan MANIFEST{flags} says what a run would do, batchgen run MANIFEST{flags} does it"
+    left = view.total(*UNFINISHED)
+    if left and run.exit_code == ExitCode.STOPPED_EARLY:
+        return f"batchgen run {_paths(view, *UNFINISHED)}{flags} goes on with {counted(left, 'unfinished task')}"
+    if left:
+        return f"batchgen resume{flags} goes on with {counted(left, 'unfinished task')}"
     if view.total(TaskState.BLOCKED):
-        return f"batchgen show {_first(view, TaskState.BLOCKED)} says what it waits for"
+        return f"batchgen show {_first(view, TaskState.BLOCKED)}{flags} says what it waits for"
     if view.total(TaskState.FAILED):
-        again = " ".join(clean(part.path) for part in view.manifests if part.by_state.get(TaskState.FAILED)) or "MANIFEST"
-        return f"batchgen show {_first(view, TaskState.FAILED)} tells why; batchgen run {again} --retry-failed asks again"
+        again = f"batchgen run {_paths(view, TaskState.FAILED)}{flags} --retry-failed"
+        return f"batchgen show {_first(view, TaskState.FAILED)}{flags} tells why; {again} asks again"
     return "nothing is left to do"
+
+
+def _paths(view: View, *states: TaskState) -> str:
+    """Return the manifests that have tasks in these states, for a command to copy."""
+    return " ".join(clean(part.path) for part in view.manifests if any(part.by_state.get(state) for state in states))
 
 
 def _first(view: View, state: TaskState) -> str:

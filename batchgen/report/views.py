@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from batchgen.core.facts import ManifestFacts, MoneyFacts, RunFacts, TaskFacts, TaskQuery
 from batchgen.core.ports import Ledger
@@ -12,6 +13,10 @@ from batchgen.errors import UsageError
 
 FEW = 5
 """How many tasks a summary names; the rest is counted, and `batchgen tasks` lists all."""
+MANY = 10_000
+"""Runs that are looked through for one that was asked for: a run a night for 27 years."""
+IN_FLIGHT = (TaskState.RENDERING, TaskState.RENDERED)
+TROUBLE = (TaskState.FAILED, TaskState.BLOCKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,22 +28,44 @@ class View:
     money: MoneyFacts
     in_flight: tuple[TaskFacts, ...]
     trouble: tuple[TaskFacts, ...]
+    flags: str = ""  # what the commands it advises must be given to look at the same ledger, such as ` --sandbox`
 
     def total(self, *states: TaskState) -> int:
         """Return how many tasks are in these states, over all manifests shown."""
         return sum(part.by_state.get(state, 0) for part in self.manifests for state in states)
 
 
-def look(ledger: Ledger, today: str, *, run: int | None = None) -> View:
-    """Read what `status` and a run's summary tell; without `run`, of the newest. Raises UsageError if there is none such."""
-    facts = find_run(ledger.runs(10_000 if run is not None else 1), run)
+def look(ledger: Ledger, today: str, *, run: int | None = None, flags: str = "") -> View:
+    """Read what `status` tells; with `run`, only tasks of that run. Raises UsageError if there is none such."""
     return View(
-        run=facts,
+        run=find_run(ledger.runs(1 if run is None else MANY), run),
         manifests=ledger.manifests(),
         money=ledger.money(today),
-        in_flight=tuple(ledger.tasks(TaskQuery(states=(TaskState.RENDERING, TaskState.RENDERED), run=run, removed=True, limit=FEW))),
-        trouble=tuple(ledger.tasks(TaskQuery(states=(TaskState.FAILED, TaskState.BLOCKED), run=run, limit=FEW))),
+        in_flight=_few(ledger, TaskQuery(states=IN_FLIGHT, run=run, removed=True, limit=FEW)),
+        trouble=_few(ledger, TaskQuery(states=TROUBLE, run=run, limit=FEW)),
+        flags=flags,
     )
+
+
+def look_back(ledger: Ledger, today: str, *, flags: str = "") -> View:
+    """Read what the newest run has to say at its end: only its manifests, where it was asked for some."""
+    run = find_run(ledger.runs(1), None)
+    names = run.asked.manifests if run else ()
+    if not names:
+        return look(ledger, today, flags=flags)
+    return View(
+        run=run,
+        manifests=tuple(part for part in ledger.manifests() if part.name in names),
+        money=ledger.money(today),
+        in_flight=_few(ledger, *(TaskQuery(manifest=name, states=IN_FLIGHT, removed=True, limit=FEW) for name in names)),
+        trouble=_few(ledger, *(TaskQuery(manifest=name, states=TROUBLE, limit=FEW) for name in names)),
+        flags=flags,
+    )
+
+
+def _few(ledger: Ledger, *queries: TaskQuery) -> tuple[TaskFacts, ...]:
+    """Return the first few tasks that the queries find, one query after the other."""
+    return tuple(islice((task for query in queries for task in ledger.tasks(query)), FEW))
 
 
 def find_run(runs: Sequence[RunFacts], run: int | None) -> RunFacts | None:

@@ -16,15 +16,13 @@ from batchgen import app
 from batchgen.cli.group import closing
 from batchgen.cli.options import facts, talk
 from batchgen.cli.screen import Screen
-from batchgen.cli.where import Where, settings_for, where
+from batchgen.cli.where import Where, flags_of, settings_for, where
 from batchgen.core.facts import TaskQuery
-from batchgen.core.ports import Ledger
 from batchgen.errors import ExitCode, UsageError
 from batchgen.report.rows import write_csv, write_jsonl
 from batchgen.report.status import run_document, summary_text
 from batchgen.report.text import counted
-from batchgen.report.views import find_run, look
-from batchgen.settings import Settings
+from batchgen.report.views import MANY, find_run, look
 
 
 class Options(Where):
@@ -54,21 +52,16 @@ def command(screen: Screen, **options: Unpack[Options]) -> ExitCode:
     if sum(file == "-" for file, _ in asked) + screen.json > 1:
         raise UsageError("only one document fits on stdout; give the other one a file")
     with app.reading(settings) as ledger:
-        find_run(ledger.runs(10_000), options["run_id"])
+        find_run(ledger.runs(MANY), options["run_id"])
         for file, write in asked:
             with _place(file) as stream:
                 rows = write(ledger.tasks(TaskQuery(run=options["run_id"], removed=True)), stream)
             screen.say(f"{counted(rows, 'row')} written to {'stdout' if file == '-' else file}")
         if screen.json or not asked:
-            _tell(screen, ledger, settings, options["run_id"])
+            view = look(ledger, settings.calendar(time.time()), run=options["run_id"], flags=flags_of(options))
+            outputs = str(settings.outputs)
+            screen.document(run_document(view, outputs)) if screen.json else screen.out(summary_text(view, settings.local, outputs))
     return ExitCode.DONE
-
-
-def _tell(screen: Screen, ledger: Ledger, settings: Settings, run: int | None) -> None:
-    """Tell about the run in words or as a document."""
-    view = look(ledger, settings.calendar(time.time()), run=run)
-    outputs = str(settings.outputs)
-    screen.document(run_document(view, outputs)) if screen.json else screen.out(summary_text(view, settings.local, outputs))
 
 
 @contextmanager

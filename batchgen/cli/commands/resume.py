@@ -13,7 +13,7 @@ from batchgen.cli.group import RUN_CODES, closing
 from batchgen.cli.options import facts, talk
 from batchgen.cli.progress import Progress
 from batchgen.cli.screen import Screen
-from batchgen.cli.where import Where, faults, settings_for, where
+from batchgen.cli.where import Where, faults, flags_of, settings_for, where
 from batchgen.core.states import UNFINISHED
 from batchgen.errors import ExitCode
 from batchgen.report.views import look
@@ -41,4 +41,4 @@ def command(screen: Screen, **options: Unpack[Options]) -> ExitCode:
         unfinished = look(ledger, settings.calendar(0)).total(*UNFINISHED)
     progress = Progress(screen, settings.local, total=unfinished)
     ended = anyio.run(lambda: app.resume(settings, watch=progress))
-    return conclude(screen, settings, ended, progress)
+    return conclude(screen, settings, ended, flags=flags_of(options))

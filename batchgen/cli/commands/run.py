@@ -15,7 +15,7 @@ from batchgen.cli.group import RUN_CODES, closing
 from batchgen.cli.options import facts, manifests, talk
 from batchgen.cli.progress import Progress
 from batchgen.cli.screen import Screen
-from batchgen.cli.where import Where, faults, settings_for, where
+from batchgen.cli.where import Where, faults, flags_of, settings_for, where
 from batchgen.core.forecast import PlanFacts
 from batchgen.errors import ExitCode
 from batchgen.report.plan import money_line, plan_document, plan_text, work_left
@@ -56,7 +56,7 @@ def command(screen: Screen, manifests: tuple[Path, ...], **options: Unpack[Optio
         return ExitCode.STOPPED_EARLY
     progress = Progress(screen, settings.local, total=work_left(plan))
     ended = anyio.run(lambda: app.run(checked, settings, asked, watch=progress))
-    return conclude(screen, settings, ended, progress)
+    return conclude(screen, settings, ended, flags=flags_of(options))
 
 
 def agreed(screen: Screen, plan: PlanFacts, settings: Settings, *, yes: bool) -> bool:

@@ -11,7 +11,7 @@ from batchgen import app
 from batchgen.cli.group import closing
 from batchgen.cli.options import facts, talk
 from batchgen.cli.screen import Screen
-from batchgen.cli.where import Where, settings_for, where
+from batchgen.cli.where import Where, flags_of, settings_for, where
 from batchgen.errors import ExitCode
 from batchgen.report.status import status_document, status_text
 from batchgen.report.views import look
@@ -29,6 +29,6 @@ def command(screen: Screen, **options: Unpack[Where]) -> ExitCode:
     """
     settings = settings_for(screen, options)
     with app.reading(settings) as ledger:
-        view = look(ledger, settings.calendar(time.time()))
+        view = look(ledger, settings.calendar(time.time()), flags=flags_of(options))
     screen.document(status_document(view)) if screen.json else screen.out(status_text(view, settings.local))
     return ExitCode.DONE
