@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -150,6 +150,10 @@ class Place:
     settings: Settings
     account: Account
     server: Server
+
+    def be_patient(self) -> None:
+        """Wait as long for the service as a real night does."""
+        self.settings = Settings(**{f.name: getattr(self.settings, f.name) for f in fields(Settings)})
 
     def manifest(self, text: str, name: str = "m.yaml") -> Path:
         """Write a manifest."""
