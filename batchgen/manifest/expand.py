@@ -8,14 +8,14 @@ from __future__ import annotations
 import itertools
 import os
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
 from batchgen.catalogue import Catalogue, Model, shown
 from batchgen.core.model import Spec, Task
-from batchgen.manifest.fill import Template
-from batchgen.manifest.header import Header, find_model
+from batchgen.manifest.fill import Template, template
+from batchgen.manifest.header import OUTPUT, Header, find_model
 from batchgen.manifest.names import check_id, check_output, output_name, slug
 from batchgen.manifest.nodes import Entry, MappingNode, Node, Scalar, SequenceNode, whole_number
 from batchgen.manifest.pieces import Desk, Filling, ParamsPiece, PromptPiece, ReferencePiece
@@ -27,6 +27,7 @@ MOST_COMBINATIONS = 100_000
 """Tasks out of one row. A matrix of five names with ten values each has as many; beyond it somebody mistyped."""
 
 _IN_OUTPUT = frozenset({"manifest", "task"})
+_MULTIPLIERS = frozenset({"foreach", "matrix", "takes"})
 _ROWLESS = Row({}, Place("", 0))
 
 
@@ -36,6 +37,20 @@ class Made:
 
     task: Task
     place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class _Factors:
+    """What makes many tasks of one entry."""
+
+    rows: Rows | None
+    matrix: dict[str, list[str]]
+    takes: int | None
+
+    def names(self) -> frozenset[str] | None:
+        """Return the names that can be filled in, or None if the rows do not say."""
+        columns = self.rows.names if self.rows else ()
+        return None if columns is None else frozenset((*columns, *self.matrix, *(("take",) if self.takes else ())))
 
 
 @dataclass(slots=True)
@@ -50,9 +65,7 @@ class _Entry:
     params: ParamsPiece
     references: list[ReferencePiece]
     output: tuple[Template, Scalar]
-    rows: Rows | None
-    matrix: dict[str, list[str]]
-    takes: int | None
+    factors: _Factors
 
 
 class Expander:
@@ -79,8 +92,9 @@ class Expander:
         entry = self._entry(node)
         if entry is None or entry.desk.broken:
             return
+        rows = entry.factors.rows
         try:
-            for row in entry.rows.each(self._reporter) if entry.rows else (_ROWLESS,):
+            for row in rows.each(self._reporter) if rows else (_ROWLESS,):
                 yield from self._of_row(entry, row)
         except Refused as refused:
             self._reporter.sink(refused.problem)
@@ -97,9 +111,11 @@ class Expander:
         else:
             shape_is_right = check_task(node, self._reporter)
             id_node = _scalar(node, "id")
-        desk = Desk(self._reporter, id_node.text if id_node else "", frozenset(), broken=not shape_is_right)
-        rows, matrix, takes = self._rows(node, desk), _matrix(node), whole_number(node.get("takes"))
-        desk.known = self._known(node, rows, matrix, takes)
+        broken = not shape_is_right and (id_node is None or not _MULTIPLIERS.isdisjoint(node.entries))
+        desk = Desk(self._reporter, id_node.text if id_node else "", frozenset(), broken=broken)
+        factors = _Factors(self._rows(node, desk), _matrix(node), whole_number(node.get("takes")))
+        desk.known = None if desk.broken else factors.names()
+        self._check_factors(node, factors, desk)
         model = self._model(node, desk)
         if model is None:
             return None
@@ -108,14 +124,12 @@ class Expander:
             node=node,
             desk=desk,
             model=model,
-            id=(self._id_template(id_node, desk, matrix, takes), id_node) if id_node else None,
-            prompt=PromptPiece(self._prompt(node, model, desk), model, desk),
+            id=(self._id_template(id_node, desk, factors), id_node) if id_node else None,
+            prompt=PromptPiece(self._prompt(node, model, desk, expected=shape_is_right), model, desk),
             params=ParamsPiece(node, self._params(node), model, desk),
             references=self._references(node, model, desk),
-            output=(desk.template(output, _IN_OUTPUT), output),
-            rows=rows,
-            matrix=matrix,
-            takes=takes,
+            output=(_output_template(output, desk), output),
+            factors=factors,
         )
 
     def _model(self, node: MappingNode, desk: Desk) -> Model | None:
@@ -126,9 +140,9 @@ class Expander:
             desk.wrong(node, "no model is given", "write model: here or in defaults, for example model: kling-2-6")
         return self._header.model
 
-    def _prompt(self, node: MappingNode, model: Model, desk: Desk) -> Scalar | None:
+    def _prompt(self, node: MappingNode, model: Model, desk: Desk, *, expected: bool) -> Scalar | None:
         given = _scalar(node, "prompt")
-        if given is None and model.prompt_required and not desk.broken:
+        if given is None and model.prompt_required and expected:
             desk.wrong(node, "there is no prompt", "write prompt: and what is to be seen or heard")
         return given
 
@@ -174,52 +188,46 @@ class Expander:
         self.row_files.add(path)
         return rows
 
-    def _known(self, node: MappingNode, rows: Rows | None, matrix: Mapping[str, list[str]], takes: int | None) -> frozenset[str] | None:
-        if "foreach" in node.entries and rows is None:
-            return None
-        columns = rows.names if rows else ()
-        if columns is None:
-            return None
-        twice = [name for name in columns if name in matrix or (takes and name == "take")]
-        for name in twice:
-            self._reporter.at(node, f"the name {shown(name)} comes from foreach and again from matrix or takes", "rename one of the two")
-        if takes and "take" in matrix:
-            self._reporter.at(node, "the name take comes from matrix and again from takes", "rename the one in matrix")
-        return frozenset((*columns, *matrix, *(("take",) if takes else ())))
+    def _check_factors(self, node: MappingNode, factors: _Factors, desk: Desk) -> None:
+        for name in (factors.rows.names or ()) if factors.rows else ():
+            if name in factors.matrix or (factors.takes and name == "take"):
+                desk.stop(node, f"the name {shown(name)} comes from foreach and again from matrix or takes", "rename one of the two")
+        if factors.takes and "take" in factors.matrix:
+            desk.stop(node, "the name take comes from matrix and again from takes", "rename the one in matrix")
+        if prod(map(len, factors.matrix.values())) * (factors.takes or 1) > MOST_COMBINATIONS:
+            wrong = f"matrix and takes make more than {MOST_COMBINATIONS:,} tasks of one row"
+            desk.stop(node, wrong, "shorten the lists, or put rows into a CSV file")
 
-    def _id_template(self, node: Scalar, desk: Desk, matrix: Mapping[str, list[str]], takes: int | None) -> Template:
+    def _id_template(self, node: Scalar, desk: Desk, factors: _Factors) -> Template:
         made = desk.template(node)
-        telling = [name for name, values in matrix.items() if len(values) > 1] + (["take"] if takes and takes > 1 else [])
+        telling = [name for name, values in factors.matrix.items() if len(values) > 1]
+        telling += ["take"] if (factors.takes or 1) > 1 else []
         lacking = [f"${{{name}}}" for name in telling if name not in made.names]
         if lacking and not desk.broken:
-            desk.wrong(node, "the id does not tell the tasks made from it apart", f"put {' and '.join(lacking)} into it")
-        if prod(map(len, matrix.values())) * (takes or 1) > MOST_COMBINATIONS:
-            wrong = f"matrix and takes make more than {MOST_COMBINATIONS:,} tasks of one row"
-            desk.wrong(node, wrong, "shorten the lists, or put rows into a CSV file")
+            desk.stop(node, "the id does not tell the tasks made from it apart", f"put {' and '.join(lacking)} into it")
         return made
 
     # ------------------------------------------------------------ once a task
 
     def _of_row(self, entry: _Entry, row: Row) -> Iterator[Made]:
-        place = row.place if entry.rows else None
-        takes = range(1, (entry.takes or 1) + 1)
-        for combination in itertools.product(*entry.matrix.values()):
-            values = {**row.values, **dict(zip(entry.matrix, combination, strict=True))} if entry.matrix else row.values
-            for take in takes:
-                filled = {**values, "take": str(take)} if entry.takes else values
+        factors = entry.factors
+        place = row.place if factors.rows else None
+        for combination in itertools.product(*factors.matrix.values()):
+            values = {**row.values, **dict(zip(factors.matrix, combination, strict=True))} if factors.matrix else row.values
+            for take in range(1, (factors.takes or 1) + 1):
+                filled = {**values, "take": str(take)} if factors.takes else values
                 task = self._task(entry, Filling(filled, place, row.unfit))
                 if task:
                     yield Made(task, place or Place(self._reporter.file, entry.node.line, entry.node.column))
 
     def _task(self, entry: _Entry, filling: Filling) -> Task | None:
+        """Make a task. Where a piece was reported, the rest is made all the same, so that its problems are found in the same go."""
         name = self._id(entry, filling)
         prompt, params = entry.prompt.value(filling), entry.params.value(filling)
         references = tuple([r for piece in entry.references if (r := piece.value(filling)) is not None])
-        if prompt is None or params is None or len(references) < len(entry.references):
-            return None
-        spec = Spec(entry.model.id, prompt, params, references)
+        spec = Spec(entry.model.id, prompt or "", params or {}, references)
         if entry.id is None:
-            name = slug(prompt, spec.fingerprint)
+            name = slug(spec.prompt, spec.fingerprint)
         output = self._output(entry, filling, name) if name else None
         if name is None or output is None:
             return None
@@ -254,6 +262,15 @@ class Expander:
         if wrong:
             entry.desk.about(node, filling, f"{wrong}: {shown(text)}")
         return None if wrong else stored
+
+
+def _output_template(node: Scalar, desk: Desk) -> Template:
+    """Report here, and once, what is wrong with an output whatever is filled in; go on with one in which nothing is."""
+    made = desk.template(node, _IN_OUTPUT)
+    wrong = check_output(output_name(made.fill(dict.fromkeys(made.names, "x"))))
+    if wrong:
+        desk.wrong(node, f"{wrong}: {shown(node.text)}")
+    return template(OUTPUT) if wrong else made
 
 
 def _scalar(node: MappingNode, key: str) -> Scalar | None:

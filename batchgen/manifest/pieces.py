@@ -41,21 +41,25 @@ class Desk:
 
     def wrong(self, node: Node, wrong: str, right: str = "") -> None:
         """Report a problem in the manifest that no row can mend."""
-        self.broken = True
         self.reporter.at(node, wrong, right, task=self.task)
+
+    def stop(self, node: Node, wrong: str, right: str = "") -> None:
+        """Report a problem that every row would only repeat, so that none is looked at."""
+        self.broken = True
+        self.wrong(node, wrong, right)
 
     def template(self, node: Scalar, also: frozenset[str] = frozenset()) -> Template:
         """Take a text apart and report names that nothing fills."""
         made = template(node.text)
         if made.open:
-            self.wrong(node, "there is a ${ without its }", "write ${name}, or $${ for the characters themselves")
+            self.stop(node, "there is a ${ without its }", "write ${name}, or $${ for the characters themselves")
         if self.known is None:
             return made
         known = self.known | also
         for name in made.names:
             if name not in known:
                 right = did_you_mean(name, sorted(known)) or f"nothing is filled in here; write $${{{name}}} for the characters themselves"
-                self.wrong(node, f"${{{name}}} stands for nothing", right)
+                self.stop(node, f"${{{name}}} stands for nothing", right)
         return made
 
     def fill(self, made: Template, node: Node, filling: Filling) -> str | None:
@@ -119,17 +123,14 @@ class ParamsPiece:
         self._trees = {name: self._tree(entry.value) for name, entry in entries.items()}
         self._filled = [(made, node) for made, node in self._texts if len(made.parts) > 1]
         self._checked: dict[tuple[str, ...], tuple[dict[str, object], list[tuple[Node, str, str]]]] = {}
-        if not self._filled:
-            for node, wrong, right in self._check({})[1]:
-                desk.wrong(node, wrong, right)
-
-    @property
-    def fixed(self) -> bool:
-        """Whether no name stands in them."""
-        return not self._filled
+        self._fixed = self._check({}) if not self._filled else None
+        for node, wrong, right in self._fixed[1] if self._fixed else ():
+            desk.wrong(node, wrong, right)
 
     def value(self, filling: Filling) -> Mapping[str, object] | None:
         """Return the params for a row, as they will be sent; the same object for equal ones."""
+        if self._fixed:
+            return self._fixed[0]
         texts: list[str] = []
         for made, at in self._filled:
             text = self._desk.fill(made, at, filling)

@@ -311,7 +311,15 @@ def test_all_problems_of_all_manifests_come_in_one_go(folder: Folder) -> None:
     folder.write("two.yaml", "version: 1\nname: test\nbuget: 1\ntasks: [")
     folder.write("three.yaml", HEAD + "tasks:\n  - {id: x, prompt: y}\n")
     problems = folder.problems("one.yaml", "two.yaml", "three.yaml")
-    assert [(p.file, p.line) for p in problems] == [("one.yaml", 6), ("one.yaml", 6), ("one.yaml", 7), ("two.yaml", 5), ("three.yaml", 0)]
+    assert [(p.file, p.line) for p in problems] == [
+        ("one.yaml", 6),
+        ("one.yaml", 6),
+        ("p.csv", 2),
+        ("p.csv", 4),
+        ("one.yaml", 7),
+        ("two.yaml", 5),
+        ("three.yaml", 0),
+    ]
 
 
 def test_the_list_of_problems_ends(folder: Folder) -> None:
@@ -395,3 +403,27 @@ def test_many_rows_read_each_reference_once(folder: Folder) -> None:
     folder.of_tasks("  - {id: '${sku}', prompt: x, references: ['${img}.png'], foreach: p.csv}\n")
     assert len({t.spec.references[0].sha256 for t in folder.tasks()}) == 1
     assert len({t.spec.fingerprint for t in folder.tasks()}) == 1
+
+
+def test_one_mistake_hides_no_other(folder: Folder) -> None:
+    """A misspelt key, a wrong param, a missing file, an output outside and a second use of the id are all found at once."""
+    folder.write("p.csv", "sku\na\nb\n")
+    folder.of_tasks(
+        "  - {id: hero, promt: x, references: [no.png], params: {duration: 6}}\n"
+        "  - {id: hero, prompt: '', output: '../${task}'}\n"
+        "  - {id: '${sku}', prompt: x, foreach: p.csv, params: {sound: maybe}, output: '/${task}'}\n"
+        "  - {id: '${sku}', prompt: x, foreach: p.csv, matrix: {s: oak}, takes: none, modl: x}\n"
+    )
+    assert [(p.file, p.line, p.wrong.split(";")[0][:38]) for p in folder.problems()] == [
+        ("m.yaml", 6, 'there is no key "promt"'),
+        ("m.yaml", 6, '"6" is no option of the param duration'),
+        ("m.yaml", 6, 'there is no file "no.png"'),
+        ("m.yaml", 7, "the prompt is empty"),
+        ("m.yaml", 7, "the output must not contain .. as a na"),
+        ("m.yaml", 7, 'the id "hero" is used twice, first at '),
+        ("m.yaml", 8, '"maybe" is no option of the param soun'),
+        ("m.yaml", 8, "the output must not be an absolute pat"),
+        ("m.yaml", 9, 'there is no key "modl"'),
+        ("m.yaml", 9, 'matrix.s must be a list, not "oak"'),
+        ("m.yaml", 9, 'takes must be a whole number, not "non'),
+    ]
