@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from batchgen.core.facts import TaskFacts
 from batchgen.report.columns import cut, table
 from batchgen.report.rows import task_row
-from batchgen.report.text import clean, number
+from batchgen.report.text import clean, number, to_json
 
 HEAD = ("state", "manifest", "task", "tries", "credits", "result")
 PAGE = 500
@@ -44,6 +44,14 @@ def _result(task: TaskFacts) -> str:
     return cut(f"{latest.fault.code}: {latest.fault.message}", 80) if latest and latest.fault else ""
 
 
-def tasks_document(tasks: Iterable[TaskFacts]) -> dict[str, object]:
-    """Return the document of `tasks --json` (schemas/tasks.schema.json)."""
-    return {"document": "batchgen.tasks/1", "tasks": [task_row(task) for task in tasks]}
+def tasks_document(tasks: Iterable[TaskFacts]) -> Iterator[str]:
+    """Yield the lines of the document of `tasks --json` (schemas/tasks.schema.json), one for each task."""
+    yield '{"document": "batchgen.tasks/1", "tasks": ['
+    before = ""
+    for task in tasks:
+        if before:
+            yield before + ","
+        before = to_json(task_row(task))
+    if before:
+        yield before
+    yield "]}"

@@ -85,6 +85,8 @@ def test_report_that_cannot_be_written(cli: Cli, manifest: Write) -> None:
     """A report that cannot be written, or two on one stream, are refused in words."""
     cli("run", manifest(1), "--sandbox", "--yes")
     assert "cannot be written" in cli("report", "--sandbox", "--csv", "no/such/folder.csv").err
+    assert "No space left" in cli("report", "--sandbox", "--csv", "/dev/full").err
+    assert "cannot be written" in cli("report", "--sandbox", "--csv", ".").err
     assert "only one document" in cli("report", "--sandbox", "--csv", "-", "--jsonl", "-").err
     assert "only one document" in cli("report", "--sandbox", "--csv", "-", "--json").err
     assert cli("report", "--sandbox", "--run", "9").code == 2

@@ -93,5 +93,8 @@ def test_table_in_pages(done: TaskFacts) -> None:
 
 
 def test_document(task: TaskFacts, done: TaskFacts, fresh: TaskFacts, fits: Callable[[str, object], None]) -> None:
-    """`tasks --json` is as its schema says."""
-    fits("tasks", tasks_document([task, done, fresh]))
+    """`tasks --json` is as its schema says, with many tasks, one or none."""
+    for tasks in ([task, done, fresh], [task], []):
+        document = json.loads("\n".join(tasks_document(tasks)))
+        assert len(document["tasks"]) == len(tasks)
+        fits("tasks", document)

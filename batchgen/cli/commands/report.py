@@ -66,18 +66,32 @@ def command(screen: Screen, **options: Unpack[Options]) -> ExitCode:
 
 @contextmanager
 def _place(file: str) -> Iterator[TextIO]:
-    """Give a stream for the rows. A file appears whole or not at all, so that nobody reads half a report."""
+    """Give a stream for the rows. Raises UsageError if they cannot be written."""
     if file == "-":
         yield sys.stdout
         sys.stdout.flush()
         return
-    part = Path(file + ".part")
+    try:
+        with _whole(Path(file).resolve()) as stream:
+            yield stream
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def _whole(place: Path) -> Iterator[TextIO]:
+    """Let a file appear whole or not at all, so that nobody reads half a report; a device or a pipe is written as it is."""
+    if place.exists() and not place.is_file():
+        with place.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+        return
+    part = place.with_name(place.name + ".part")
     try:
         with part.open("w", encoding="utf-8", newline="") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        part.replace(file)
-    except OSError as error:
+        part.replace(place)
+    except BaseException:
         part.unlink(missing_ok=True)
-        raise UsageError(f"{file} cannot be written: {error.strerror or error}") from error
+        raise

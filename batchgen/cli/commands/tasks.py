@@ -15,7 +15,7 @@ from batchgen.cli.screen import Screen
 from batchgen.cli.where import Where, settings_for, where
 from batchgen.core.facts import TaskFacts, TaskQuery
 from batchgen.core.states import TaskState
-from batchgen.errors import ExitCode
+from batchgen.errors import ExitCode, UsageError
 from batchgen.report.rows import write_csv, write_jsonl
 from batchgen.report.tasks import task_lines, tasks_document
 
@@ -44,6 +44,8 @@ class Options(Where):
 @click.pass_obj
 def command(screen: Screen, **options: Unpack[Options]) -> ExitCode:
     """List tasks with their state, credits and files, in the manifests' order."""
+    if screen.json and options["form"] != "table":
+        raise UsageError("--json and --format are two answers to one question; give one of them")
     settings = settings_for(screen, options)
     wanted = TaskQuery(
         manifest=options["manifest"],
@@ -59,13 +61,11 @@ def command(screen: Screen, **options: Unpack[Options]) -> ExitCode:
 
 def _write(screen: Screen, tasks: Iterator[TaskFacts], form: str) -> None:
     """Write the tasks as they are read."""
-    if screen.json:
-        screen.document(tasks_document(tasks))
-    elif form == "csv":
+    if form == "csv":
         write_csv(tasks, sys.stdout)
     elif form == "jsonl":
         write_jsonl(tasks, sys.stdout)
     else:
-        for line in task_lines(tasks):
+        for line in tasks_document(tasks) if screen.json else task_lines(tasks):
             sys.stdout.write(line + "\n")
     sys.stdout.flush()
