@@ -12,6 +12,7 @@ from batchgen.core.answers import Answer, Balance, Render, StoredFile
 from batchgen.core.facts import ManifestFacts, MoneyFacts, Opening, RunAsked, RunFacts, TaskFacts, TaskHistory, TaskQuery
 from batchgen.core.messages import Download, Downloaded, DueArrived, Ended, FetchDue, Glimpse, Record, SendUpload, Step
 from batchgen.core.model import Instant, KnownTask, Manifest, Upload
+from batchgen.core.night import CreditFacts, FlightFacts
 from batchgen.core.plan import Action
 
 
@@ -149,6 +150,14 @@ class Ledger(Protocol):
 
     def history(self, task: str, manifest: str = "") -> tuple[TaskHistory, ...]:
         """Return everything about the tasks with this id (one per manifest)."""
+        ...
+
+    def flights(self, root: int) -> Iterator[FlightFacts]:
+        """Yield the attempts that the runs of this root submitted, in the order of submission."""
+        ...
+
+    def credit_moves(self, root: int) -> Iterator[CreditFacts]:
+        """Yield how the credits of these attempts moved, in the order of the book."""
         ...
 
 

@@ -18,9 +18,10 @@ import sqlalchemy as sa
 from batchgen.core.facts import ManifestFacts, MoneyFacts, Opening, RunAsked, RunFacts, TaskFacts, TaskHistory, TaskQuery
 from batchgen.core.messages import DueArrived, Ended, FetchDue, Record
 from batchgen.core.model import Instant, KnownTask, Manifest, Upload
+from batchgen.core.night import CreditFacts, FlightFacts
 from batchgen.core.plan import Action
 from batchgen.errors import LedgerError
-from batchgen.ledger import adopting, reads, starting, writing
+from batchgen.ledger import adopting, nights, reads, starting, writing
 from batchgen.ledger.documents import asked_text
 from batchgen.ledger.lock import hold_database, hold_file
 from batchgen.ledger.opening import Opened, open_ledger
@@ -183,6 +184,16 @@ class Store:
         """Return everything about the tasks with this id (one per manifest)."""
         with self._read() as connection:
             return reads.history(connection, task, manifest)
+
+    def flights(self, root: int) -> Iterator[FlightFacts]:
+        """Yield the attempts that the runs of this root submitted, in the order of submission."""
+        with self._read() as connection:
+            yield from nights.flights(connection, root)
+
+    def credit_moves(self, root: int) -> Iterator[CreditFacts]:
+        """Yield how the credits of these attempts moved, in the order of the book."""
+        with self._read() as connection:
+            yield from nights.credit_moves(connection, root)
 
 
 def _root(connection: sa.Connection, run: int) -> int:
