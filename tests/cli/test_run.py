@@ -18,6 +18,13 @@ from batchgen.settings import SANDBOX_ADDRESS
 from tests.cli.calling import ROOT, Cli
 
 Write = Callable[..., str]
+QUICK = "sandbox: {faults: render=0.05, poll: {first: 0.05, every: 0.05}}\n"
+
+
+@pytest.fixture(autouse=True)
+def quick(workspace: Path) -> None:
+    """Let the sandbox render at once."""
+    (workspace / "batchgen.yaml").write_text(QUICK, encoding="utf-8")
 
 
 def fits(name: str, document: object) -> None:
@@ -114,7 +121,7 @@ def test_stopped_early(cli: Cli, manifest: Write) -> None:
 def test_some_failed(cli: Cli, manifest: Write) -> None:
     """Failed tasks give exit 1; the summary names them and why; --retry-failed asks again."""
     path = manifest(2)
-    called = cli("run", path, "--sandbox", "--yes", "--faults", "fail=1")
+    called = cli("run", path, "--sandbox", "--yes", "--faults", "fail=1,render=0.05")
     assert called.code == 1, called
     assert "spring/t1: failed, " in called.out
     assert "failed for good" in called.err
@@ -125,7 +132,7 @@ def test_some_failed(cli: Cli, manifest: Write) -> None:
 
 def test_in_doubt(cli: Cli, manifest: Write, workspace: Path) -> None:
     """With `on_lost_answer: hold` a lost answer waits for a person: exit 7, the credits stay held."""
-    (workspace / "batchgen.yaml").write_text("on_lost_answer: hold\n", encoding="utf-8")
+    (workspace / "batchgen.yaml").write_text(QUICK + "on_lost_answer: hold\n", encoding="utf-8")
     called = cli("run", manifest(1), "--sandbox", "--yes", "--faults", "drop_after=1")
     assert called.code == 7, called
     assert "55 held" in called.out
