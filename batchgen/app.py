@@ -35,8 +35,11 @@ from batchgen.core.plan import Action, plan_leaver, plan_task
 from batchgen.core.policy import Given, Quote, Quoter
 from batchgen.core.ports import Api, Ledger, Media, Watch
 from batchgen.core.pricing import Prices, price_key
+from batchgen.core.resolve import Decision, InDoubt, resolve
+from batchgen.core.states import AttemptState
 from batchgen.errors import UsageError
 from batchgen.ledger import Store, exists
+from batchgen.ledger.check import Broken
 from batchgen.manifest import Checked, LoadedManifest
 from batchgen.manifest import check as check_manifests
 from batchgen.media import Downloads
@@ -206,6 +209,33 @@ def _has_work(ledger: Ledger, opening: Opening) -> bool:
     return bool(opening.live) or any(ledger.due(FetchDue(name, -1, 1, opening.only)).tasks for name in buying)
 
 
+# ---------------------------------------------------------------- what a person decides
+
+
+def decide(settings: Settings, task: str, manifest: str, decision: Decision, *, task_id: str = "") -> InDoubt:
+    """Write what a person found out about a task's attempt in doubt; the next run goes on from there. Sends nothing.
+
+    Raises UsageError if there is no such attempt, or if several manifests have one.
+    """
+    with _held(settings, "resolve") as ledger:
+        doubt = _doubt(ledger, task, manifest)
+        ledger.commit(None, resolve(doubt, decision, at=_clock(ledger).now(), task_id=task_id))
+    return doubt
+
+
+def _doubt(ledger: Ledger, task: str, manifest: str) -> InDoubt:
+    histories = ledger.history(task, manifest)
+    found = [(history.task, attempt) for history in histories for attempt in history.attempts if attempt.state is AttemptState.IN_DOUBT]
+    if not found:
+        known = f"the task {task!r} has no attempt in doubt" if histories else f"the ledger has no task {task!r}"
+        raise UsageError(f"{known}; `batchgen tasks --state blocked` lists those that have")
+    if len(found) > 1:
+        names = ", ".join(facts.manifest for facts, _ in found)
+        raise UsageError(f"the task {task!r} is in doubt in several manifests; say which with --manifest: {names}")
+    facts, attempt = found[0]
+    return InDoubt(facts.row, attempt)
+
+
 # ---------------------------------------------------------------- the service, real or not
 
 
@@ -274,5 +304,21 @@ def _account(settings: Settings) -> Iterator[Account]:
 @contextmanager
 def reading(settings: Settings) -> Iterator[Ledger]:
     """Open the ledger for reading; it never waits for a run. Raises LedgerError if there is none."""
-    with Store.open(settings.ledger, settings.address, read_only=True) as ledger:
+    with _store(settings) as ledger:
         yield ledger
+
+
+def check_ledger(settings: Settings) -> tuple[Broken, ...]:
+    """Prove the invariants on the ledger; return every row that breaks one."""
+    with _store(settings) as ledger:
+        return ledger.check()
+
+
+def backup_ledger(settings: Settings, target: Path) -> None:
+    """Copy the ledger, consistently, also while a run goes on."""
+    with _store(settings) as ledger:
+        ledger.backup(target)
+
+
+def _store(settings: Settings) -> Store:
+    return Store.open(settings.ledger, settings.address, read_only=True)

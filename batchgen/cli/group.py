@@ -25,6 +25,8 @@ COMMANDS: Mapping[str, str] = {
     "show": "Tell one task's whole history.",
     "report": "Tell what a run did; write it as CSV or JSON lines.",
     "credits": "Ask for the balance, and add up what was spent.",
+    "resolve": "Say what became of an attempt in doubt.",
+    "ledger": "Prove the ledger's invariants; copy it while a run goes on.",
     "models": "List the models, their prices and params.",
     "sandbox": "Serve the local imitation of the API, which never costs anything.",
 }

@@ -122,8 +122,8 @@ class Ledger(Protocol):
         """Read a page of wanted pending tasks in the manifest's order, from a position after `request.after` on."""
         ...
 
-    def commit(self, run: int, records: Sequence[Record]) -> None:
-        """Write a step's records in one transaction."""
+    def commit(self, run: int | None, records: Sequence[Record]) -> None:
+        """Write a step's records in one transaction. `run` is None for what a person decides outside of a run."""
         ...
 
     def owner(self, path: str) -> tuple[str, int] | None:

@@ -7,6 +7,7 @@ at one account must never be looked for at another.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from batchgen.errors import LedgerError
 from batchgen.ledger import migrations, tables
 from batchgen.ledger.lock import hold_file
 from batchgen.ledger.migrations import MIGRATIONS, Migration
-from batchgen.ledger.places import Place, place_of, read_mounts, refuse_network, touch
+from batchgen.ledger.places import Place, has_content, place_of, read_mounts, refuse_network, touch
 from batchgen.ledger.trouble import plain_words
 
 APPLICATION_ID = 0x62674C31
@@ -48,7 +49,7 @@ class Opened:
 def exists(where: str | Path) -> bool:
     """Say whether there is a ledger file at a path (its content is not looked at); True for a database URL."""
     path = place_of(where).path
-    return path is None or (path.is_file() and path.stat().st_size > 0)
+    return path is None or has_content(path)
 
 
 def open_ledger(
@@ -78,9 +79,9 @@ def open_ledger(
 
 
 def _check_path(path: Path, *, read_only: bool, mounts: str) -> None:
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir() raises for a name that is too long or may not be looked at
         raise LedgerError(f"the ledger {path} is a folder; name a file in it, as {path / 'ledger.sqlite3'}")
-    if read_only and not (path.exists() and path.stat().st_size):
+    if read_only and not has_content(path):
         raise LedgerError(f"no ledger yet at {path}; `batchgen run` makes one, or name another with --ledger")
     refuse_network(path, mounts)
     if not read_only:

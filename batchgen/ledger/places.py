@@ -46,7 +46,10 @@ def place_of(where: str | Path) -> Place:
 
 def _file(path: Path) -> Place:
     """Links are followed, so that one ledger has one lock whatever it is called by."""
-    resolved = Path(os.path.realpath(path))
+    try:
+        resolved = Path(os.path.realpath(path))
+    except ValueError as error:
+        raise LedgerError(f"the ledger's path {str(path)!r} holds a NUL character; name another with --ledger") from error
     return Place(str(resolved), path=resolved)
 
 
@@ -72,6 +75,14 @@ def read_mounts() -> str:
         return Path("/proc/mounts").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def has_content(path: Path) -> bool:
+    """Say whether there is a file with something in it; an empty one is what a crash before the first commit leaves."""
+    try:
+        return path.stat().st_size > 0 and path.is_file()
+    except OSError:
+        return False
 
 
 def touch(path: Path) -> None:

@@ -48,7 +48,7 @@ class Commit:
     """One transaction's writing."""
 
     connection: sa.Connection
-    run: int
+    run: int | None
     attempts: dict[str, Attempt] = field(default_factory=dict)  # by key
     saved: set[tuple[int, int]] = field(default_factory=set)  # outputs that have a row: attempt, index
     closed: set[int] = field(default_factory=set)  # attempts whose hold is closed here
@@ -127,7 +127,7 @@ class Commit:
         self.connection.execute(sql.INSERT_MONEY, holds)
 
 
-def _attempt_row(record: Submitted, run: int) -> Row:
+def _attempt_row(record: Submitted, run: int | None) -> Row:
     return {
         "task_id": record.row,
         "run_id": run,

@@ -66,6 +66,7 @@ MOVE_ATTEMPT = (
     .where(attempts.c.id == sa.bindparam("row"), attempts.c.state == sa.bindparam("before"))
     .values(
         state=sa.bindparam("after"),
+        submitted_at=_given("submitted_at"),
         accepted_at=_given("accepted_at"),
         ended_at=_given("ended_at"),
         api_task_id=_given("api_task_id"),

@@ -22,9 +22,10 @@ from batchgen.core.night import CreditFacts, FlightFacts
 from batchgen.core.plan import Action
 from batchgen.errors import LedgerError
 from batchgen.ledger import adopting, nights, reads, starting, writing
+from batchgen.ledger.check import Broken, check
 from batchgen.ledger.documents import asked_text
 from batchgen.ledger.lock import hold_database, hold_file
-from batchgen.ledger.opening import Opened, open_ledger
+from batchgen.ledger.opening import Opened, backup, open_ledger
 from batchgen.ledger.tables import attempts, manifests, outputs, runs, tasks
 from batchgen.ledger.trouble import plain_words
 
@@ -145,8 +146,8 @@ class Store:
         with self._read() as connection:
             return starting.due(connection, request)
 
-    def commit(self, run: int, records: Sequence[Record]) -> None:
-        """Write a step's records in one transaction."""
+    def commit(self, run: int | None, records: Sequence[Record]) -> None:
+        """Write a step's records in one transaction. `run` is None for what a person decides outside of a run."""
         if records:
             with self._write() as connection:
                 writing.write(connection, run, records)
@@ -157,6 +158,22 @@ class Store:
         with self._read() as connection:
             row = connection.execute(query.where(outputs.c.path == path)).first()
         return None if row is None else (row.sha256, row.number)
+
+    # -- care
+
+    def check(self) -> tuple[Broken, ...]:
+        """Prove the invariants on what is there; return every row that breaks one."""
+        with self._read() as connection:
+            return tuple(check(connection))
+
+    def backup(self, target: Path) -> None:
+        """Copy the ledger, consistently, also while a run goes on. Raises LedgerError for one that is no file, or if `target` exists."""
+        if self._opened.place.path is None:
+            raise LedgerError(f"{self.place} is a database server's; back it up with that server's own tool, as pg_dump")
+        if target.exists():
+            raise LedgerError(f"{target} exists already; name a file that does not")
+        with plain_words(str(target)), self._opened.reading.connect() as connection:
+            backup(connection, target)
 
     # -- reading
 

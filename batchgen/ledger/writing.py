@@ -42,10 +42,11 @@ SLOW_DOWN = "slow_down"
 """The Noted event whose detail is the instant before which no request may start."""
 
 _FAILURES = frozenset({AttemptEvent.FAILED, AttemptEvent.REFUSED})
+_ACCEPTED = frozenset({AttemptEvent.ACCEPTED, AttemptEvent.FOUND_ACCEPTED})
 _DUE_AFRESH = frozenset({TaskEvent.RENEWED, TaskEvent.SUPERSEDED})
 
 
-def write(connection: sa.Connection, run: int, records: Sequence[Record]) -> None:
+def write(connection: sa.Connection, run: int | None, records: Sequence[Record]) -> None:
     """Write records in their order. Raises LedgerConflict or IllegalMove; the caller then rolls back."""
     for record in records:
         _check_move(record)
@@ -143,7 +144,8 @@ def _attempt_moved(commit: Commit, record: AttemptMoved) -> None:
             "row": attempt.row,
             "before": record.before,
             "after": record.after,
-            "new_accepted_at": record.at if record.event is AttemptEvent.ACCEPTED else None,
+            "new_submitted_at": record.submitted_at,
+            "new_accepted_at": record.at if record.event in _ACCEPTED else None,
             "new_ended_at": record.at if ended else None,
             "new_api_task_id": record.task_id or None,
             "new_reserved": record.reserved,

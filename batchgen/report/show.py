@@ -9,15 +9,17 @@ from batchgen.core.answers import Fault
 from batchgen.core.facts import AttemptFacts, EventFacts, TaskHistory
 from batchgen.core.model import canonical_json
 from batchgen.report.columns import cut
+from batchgen.report.doubt import doubt_lines
 from batchgen.report.rows import task_row
 from batchgen.report.text import When, clean, iso, number, shown, size
 
 _LONG = 2000
 
 
-def show_text(histories: Sequence[TaskHistory], when: When) -> str:
-    """Return the histories for people, one after the other."""
-    return "\n\n".join("\n".join([*_task_lines(history), *_attempts(history, when), *_events(history, when)]) for history in histories)
+def show_text(histories: Sequence[TaskHistory], when: When, *, flags: str = "") -> str:
+    """Return the histories for people, one after the other. `flags` go into the commands that it advises."""
+    told = ([*_task_lines(history), *_attempts(history, when, flags), *_events(history, when)] for history in histories)
+    return "\n\n".join("\n".join(lines) for lines in told)
 
 
 def _task_lines(history: TaskHistory) -> list[str]:
@@ -36,9 +38,12 @@ def _task_lines(history: TaskHistory) -> list[str]:
     return lines
 
 
-def _attempts(history: TaskHistory, when: When) -> list[str]:
+def _attempts(history: TaskHistory, when: When, flags: str) -> list[str]:
     """Tell every attempt."""
-    return [line for attempt in history.attempts for line in ("", *_attempt(attempt, when))]
+    lines: list[str] = []
+    for attempt in history.attempts:
+        lines += ["", *_attempt(attempt, when), *(f"  {line}" for line in doubt_lines(history.task, attempt, when, flags=flags))]
+    return lines
 
 
 def _attempt(attempt: AttemptFacts, when: When) -> list[str]:

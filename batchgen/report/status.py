@@ -6,6 +6,7 @@ from batchgen.core.facts import ManifestFacts, MoneyFacts, RunFacts, TaskFacts
 from batchgen.core.states import UNFINISHED, TaskState
 from batchgen.errors import ExitCode
 from batchgen.report.columns import cut, table
+from batchgen.report.doubt import doubt_lines
 from batchgen.report.rows import task_row
 from batchgen.report.text import When, clean, counted, iso, number, shown, span
 from batchgen.report.views import IN_FLIGHT, TROUBLE, View
@@ -22,6 +23,7 @@ def status_text(view: View, when: When) -> str:
     lines += money_lines(view.money)
     lines += _task_lines("in flight", view.in_flight, total=view.total(*IN_FLIGHT), flags=view.flags)
     lines += _task_lines("needs a look", view.trouble, total=view.total(*TROUBLE), flags=view.flags)
+    lines += _doubts(view, when)
     return "\n".join([*lines, "", f"next: {what_next(view)}"])
 
 
@@ -33,6 +35,7 @@ def summary_text(view: View, when: When, outputs: str) -> str:
         lines.append(f"  {clean(part.name)}: {counts or 'no tasks'}; {number(part.captured)} credits spent, {number(part.held)} held")
     lines.append(f"renders are in {clean(outputs)}")
     lines += _task_lines("failed or blocked", view.trouble, total=view.total(*TROUBLE), flags=view.flags)
+    lines += _doubts(view, when)
     return "\n".join([*lines, f"next: {what_next(view)}"])
 
 
@@ -75,6 +78,15 @@ def _task_lines(title: str, tasks: tuple[TaskFacts, ...], *, total: int, flags: 
     lines += [f"  {clean(task.manifest)}/{clean(task.id)}: {task.state}{cut(_why(task), _WIDTH)}" for task in tasks]
     if total > len(tasks):
         lines.append(f"  and {number(total - len(tasks))} more: batchgen tasks{flags} lists them")
+    return lines
+
+
+def _doubts(view: View, when: When) -> list[str]:
+    """Say of every task shown whose attempt is in doubt what to look up at the vendor."""
+    lines: list[str] = []
+    for task in view.trouble:
+        said = list(doubt_lines(task, task.latest, when, flags=view.flags)) if task.latest else []
+        lines += ["", f"{clean(task.manifest)}/{clean(task.id)}:", *(f"  {line}" for line in said)] if said else []
     return lines
 
 

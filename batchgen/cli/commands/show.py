@@ -11,7 +11,7 @@ from batchgen.catalogue import did_you_mean, shown
 from batchgen.cli.group import closing
 from batchgen.cli.options import facts, talk
 from batchgen.cli.screen import Screen
-from batchgen.cli.where import Where, settings_for, where
+from batchgen.cli.where import Where, flags_of, settings_for, where
 from batchgen.core.facts import TaskQuery
 from batchgen.core.ports import Ledger
 from batchgen.errors import ExitCode, UsageError
@@ -42,7 +42,7 @@ def command(screen: Screen, **options: Unpack[Options]) -> ExitCode:
         histories = ledger.history(options["task"], options["manifest"])
         if not histories:
             raise UsageError(_unknown(ledger, options["task"], options["manifest"]))
-    screen.document(show_document(histories)) if screen.json else screen.out(show_text(histories, settings.local))
+    screen.document(show_document(histories)) if screen.json else screen.out(show_text(histories, settings.local, flags=flags_of(options)))
     return ExitCode.DONE
 
 
