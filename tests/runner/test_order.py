@@ -44,7 +44,7 @@ class WatchedStore(Store):
         store.commits = []
         return store
 
-    def commit(self, run: int, records: Sequence[Record]) -> None:
+    def commit(self, run: int | None, records: Sequence[Record]) -> None:
         """Commit, after whatever the test does first."""
         self.before(records)
         super().commit(run, records)
