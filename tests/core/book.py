@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -100,6 +100,8 @@ class Book:
         self.not_before: Instant = 0.0
         self.run = 1
         self._closing: set[str] = set()
+        self._touched: set[int] = set()  # rows of tasks, in this commit
+        self._by_row: defaultdict[int, list[AttemptRow]] = defaultdict(list)
 
     # ---------------------------------------------------------------- the manifest
 
@@ -122,7 +124,7 @@ class Book:
 
     def live(self, row: int) -> AttemptRow | None:
         """Return a task's live attempt."""
-        found = [a for a in self.attempts.values() if a.row == row and a.state in LIVE]
+        found = [a for a in self._by_row[row] if a.state in LIVE]
         assert len(found) <= 1, "invariant 2: at most one live attempt"
         return found[0] if found else None
 
@@ -213,7 +215,7 @@ class Book:
 
     def commit(self, records: Iterable[Record]) -> None:
         """Write a step's records, each under its guard, then check the invariants."""
-        self._closing = set()
+        self._closing, self._touched = set(), set()
         for record in records:
             match record:
                 case Submitted():
@@ -257,9 +259,12 @@ class Book:
         )
         a.money[MoneyKind.HOLD] += record.hold
         self.attempts[record.key] = a
+        self._by_row[t.row].append(a)
+        self._touched.add(t.row)
 
     def _attempt_moved(self, record: AttemptMoved) -> None:
         a = self.attempts[record.key]
+        self._touched.add(a.row)
         assert a.state is record.before, "a guarded move matches no row"
         assert record.after is advance_attempt(record.before, record.event), "invariant 8: only moves of the tables"
         a.state = record.after
@@ -275,6 +280,7 @@ class Book:
 
     def _task_moved(self, record: TaskMoved) -> None:
         t = self.tasks[record.row]
+        self._touched.add(t.row)
         assert t.state is record.before, "a guarded move matches no row"
         assert record.after is advance_task(record.before, record.event), "invariant 8: only moves of the tables"
         t.state, t.note = record.after, record.note
@@ -283,6 +289,7 @@ class Book:
 
     def _money_moved(self, record: MoneyMoved) -> None:
         a = self.attempts[record.key]
+        self._touched.add(a.row)
         assert record.credits >= 0
         assert not a.closed, "invariant 4: a hold is closed once"
         if record.kind is not MoneyKind.HOLD:
@@ -296,15 +303,15 @@ class Book:
             self.not_before = float(record.detail)
 
     def check(self) -> None:
-        """Assert invariants 2, 4 and 8 as they stand after a commit."""
+        """Assert invariants 2, 4 and 8 for what a commit touched."""
         for key in self._closing:
             self.attempts[key].closed = True
-        for a in self.attempts.values():
+        for a in (a for row in self._touched for a in self._by_row[row]):
             closed = a.money[MoneyKind.CAPTURE] + a.money[MoneyKind.RELEASE]
             ended = not ATTEMPT_MOVES[a.state] and a.state is not AttemptState.IN_DOUBT
             assert a.closed == ended, "a hold is closed exactly when its attempt ends"
             assert closed == (a.money[MoneyKind.HOLD] if ended else 0), "invariant 4: holds = captures + releases"
-        for t in self.tasks.values():
+        for t in (self.tasks[row] for row in self._touched):
             live = self.live(t.row)
             in_doubt = live is not None and live.state is AttemptState.IN_DOUBT
             assert (t.state is TaskState.RENDERING) == (live is not None and not in_doubt)
@@ -326,7 +333,7 @@ class Book:
 
     def of(self, ident: str) -> list[AttemptRow]:
         """Return the attempts of a task by its id, oldest first."""
-        return [a for a in self.attempts.values() if self.tasks[a.row].task.id == ident]
+        return [a for row, t in self.tasks.items() if t.task.id == ident for a in self._by_row[row]]
 
     def noted(self, event: str) -> int:
         """Count notes of a kind."""

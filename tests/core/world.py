@@ -246,6 +246,7 @@ class Stage:
     quoter: Callable[[Spec], Quote] = base_price
     dice: Callable[[], float] = no_dice
     only: str = ""
+    finish_only: frozenset[str] = frozenset()
     inject: Mapping[float, Event] = field(default_factory=dict)  # by seconds since the start
     die: Halfway | None = None
     delay: Callable[[Request], float] | None = None
@@ -254,7 +255,8 @@ class Stage:
 def drive(book: Book, world: World | None = None, policy: Policy = FAST, stage: Stage | None = None) -> Run:
     """Drive a run to its end (or to its death), in virtual time."""
     world, stage = world or World(), stage or Stage()
-    engine = Engine(book.opening(stage.now, only=stage.only), policy, Given(stage.quoter, compose, calendar, stage.dice))
+    opening = replace(book.opening(stage.now, only=stage.only), finish_only=stage.finish_only)
+    engine = Engine(opening, policy, Given(stage.quoter, compose, calendar, stage.dice))
     run = Run(book, world, engine, now=stage.now)
     coming: list[tuple[Instant, int, Event]] = [(stage.now + at, n, event) for n, (at, event) in enumerate(stage.inject.items())]
     heapq.heapify(coming)

@@ -1,0 +1,258 @@
+"""Looking at renders, fetching their files, edits meanwhile, and taking over what an earlier run left."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from batchgen.core.answers import Answer, Render, RenderStatus, Verdict
+from batchgen.core.messages import AskStatus, DiskTrouble, Displaced, Download, Downloaded, SendCreate
+from batchgen.core.model import Manifest, Output
+from batchgen.core.pacing import first_look
+from batchgen.core.policy import Policy
+from batchgen.core.retry import DOWNLOAD_TRIES, REFRESHES
+from batchgen.core.states import AttemptState, TaskState
+from batchgen.errors import ExitCode
+from tests.core.test_engine_purchases import code
+from tests.core.world import FAST, START, Stage, World, a_book, a_task, bad, drive, failed_render, says, some_tasks, trouble
+
+
+def test_polls_keep_their_distance() -> None:
+    """First after poll.first, then every 5 s, slower as the render grows old, never closer than poll.first."""
+    world = World(render_time=600.0)
+    drive(a_book(some_tasks(1)), world)
+    times = world.times(AskStatus)
+    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    assert times[0] >= first_look(Policy().poll, START + world.latency)
+    assert min(gaps) >= 5.0
+    assert 25.0 < gaps[-1] <= 31.0
+
+
+def test_a_render_without_end_is_left_to_the_next_run() -> None:
+    """After render_timeout it stays `rendering` with its hold; the next run picks it up and nothing is bought twice."""
+    world = World(render_time=10 * 3600.0)
+    run = drive(a_book(some_tasks(1)), world)
+    assert code(run) is ExitCode.STOPPED_EARLY
+    assert run.book.states == {"t0": TaskState.RENDERING}
+    again = drive(run.book, world, FAST, Stage(now=START + 11 * 3600.0))
+    assert code(again) is ExitCode.DONE
+    assert len(world.bought) == 1
+
+
+def test_an_unknown_status_is_noted_once_and_waited_for() -> None:
+    """A word that the documentation lacks is not final."""
+    strange = says(RenderStatus.UNKNOWN, said="dreaming")
+    world = World().script(AskStatus, strange, strange, strange)
+    run = drive(a_book(some_tasks(1)), world)
+    assert run.book.noted("unknown_status") == 1
+    assert code(run) is ExitCode.DONE
+
+
+def test_troubles_while_looking_are_retried() -> None:
+    """Lost, busy and strange answers to a status question cost nothing but time."""
+    world = World(render_time=0.0).script(AskStatus, bad(Verdict.LOST), bad(Verdict.BUSY), bad(Verdict.INVALID), bad(Verdict.UNSENT))
+    run = drive(a_book(some_tasks(1)), world)
+    assert code(run) is ExitCode.DONE
+    assert run.book.noted("answer_lost") == 1
+
+
+def test_a_status_that_never_comes_is_left() -> None:
+    """Only the status questions fail: after outage_patience the paid render is left to the next run, exit 6."""
+    world = World()
+    world.always[AskStatus] = lambda _: bad(Verdict.INVALID)
+    run = drive(a_book(some_tasks(1)), world)
+    assert code(run) is ExitCode.UNAVAILABLE
+    assert run.book.states == {"t0": TaskState.RENDERING}
+
+
+def test_a_missing_render_is_asked_for_over_ten_minutes_and_then_blocked() -> None:
+    """It is never bought again; its credits stay held."""
+    world = World()
+    world.always[AskStatus] = lambda _: bad(Verdict.MISSING, "not_found")
+    run = drive(a_book(some_tasks(1)), world)
+    assert 600.0 <= run.now - START < 700.0
+    assert run.book.states == {"t0": TaskState.BLOCKED}
+    assert run.book.of("t0")[0].used == 5
+    assert code(run) is ExitCode.IN_DOUBT
+    assert len(run.world.sent(SendCreate)) == 1
+
+
+def test_a_render_that_is_found_again_is_fetched() -> None:
+    """not_found for a while, then there."""
+    world = World().script(AskStatus, *[bad(Verdict.MISSING)] * 5)
+    assert code(drive(a_book(some_tasks(1)), world)) is ExitCode.DONE
+
+
+def test_what_a_render_costs() -> None:
+    """final_credits; reserved_credits where that is still 0; the hold where neither is said."""
+    for reserved, final, cost in ((7, 6, 6), (7, 0, 7), (None, None, 5), (0, 0, 5), (3, 3, 3), (3, 9, 9)):
+        queued = Answer(Verdict.OK, Render("task_x", RenderStatus.QUEUED, reserved=reserved, final=0))
+        world = World().script(SendCreate, queued)
+        world.always[AskStatus] = says(RenderStatus.SUCCEEDED, reserved=reserved, final=final, urls=("https://media.example/x",))
+        run = drive(a_book(some_tasks(1)), world)
+        assert run.book.of("t0")[0].used == cost, (reserved, final)
+
+
+def test_results_that_are_not_named_yet_are_waited_for() -> None:
+    """`urls` come "when available": a success without them is asked again, for missing_patience."""
+    nameless = says(RenderStatus.SUCCEEDED, final=5)
+    run = drive(a_book(some_tasks(1)), World(render_time=0.0).script(AskStatus, nameless, nameless, nameless))
+    assert code(run) is ExitCode.DONE
+    never = World()
+    never.always[AskStatus] = nameless
+    run = drive(a_book(some_tasks(1)), never)
+    assert code(run) is ExitCode.UNAVAILABLE
+    assert 600.0 <= run.now - START < 700.0
+    assert run.book.states == {"t0": TaskState.RENDERED}
+    assert run.book.of("t0")[0].used == 5
+    assert code(drive(run.book, never, FAST, Stage(now=run.now))) is ExitCode.UNAVAILABLE
+    never.always.clear()
+    assert code(drive(run.book, never, FAST, Stage(now=run.now))) is ExitCode.DONE
+
+
+# ---------------------------------------------------------------- files
+
+
+def test_every_file_of_a_render_is_saved() -> None:
+    """A render with six results is done when all six are on disk."""
+    run = drive(a_book(some_tasks(2)), World(files=6))
+    assert len(run.book.of("t0")[0].outputs) == 6
+    assert code(run) is ExitCode.DONE
+
+
+@pytest.mark.parametrize("kind", [DiskTrouble.CUT, DiskTrouble.GONE])
+@pytest.mark.parametrize("nth", [0, 1, 2])
+def test_one_broken_transfer_of_several(kind: DiskTrouble, nth: int) -> None:
+    """Whichever file of a render breaks, fresh URLs are asked for and only what is missing is fetched again."""
+    world = World(files=3, render_time=0.0).script(Download, *[None] * nth, trouble(kind))
+    run = drive(a_book(some_tasks(1)), world)
+    assert code(run) is ExitCode.DONE
+    sent = [r for r in world.sent(Download) if isinstance(r, Download)]
+    assert [r.index for r in sent] == [0, 1, 2, nth]
+    assert sent[-1].url != sent[nth].url, "a fresh URL"
+
+
+def test_all_urls_gone_at_once_count_once() -> None:
+    """Six expired URLs are one reason to ask for fresh ones, not six."""
+    world = World(files=6, render_time=0.0).script(Download, *[trouble(DiskTrouble.GONE)] * 6 * REFRESHES)
+    assert code(drive(a_book(some_tasks(1)), world)) is ExitCode.DONE
+
+
+def test_transfers_that_never_succeed_are_left() -> None:
+    """The paid render stays `rendered`; exit 6; the next run fetches it."""
+    for kind, tries in ((DiskTrouble.CUT, DOWNLOAD_TRIES + 1), (DiskTrouble.GONE, REFRESHES + 1), (DiskTrouble.REFUSED, 1)):
+        world = World()
+        world.always[Download] = trouble(kind)
+        run = drive(a_book(some_tasks(1)), world)
+        assert len(world.sent(Download)) == tries
+        assert run.book.states == {"t0": TaskState.RENDERED}
+        assert code(run) is ExitCode.UNAVAILABLE
+        world.always.clear()
+        assert code(drive(run.book, world)) is ExitCode.DONE
+        assert len(world.bought) == 1
+
+
+def test_one_refused_result_does_not_lose_the_others() -> None:
+    """The acceptable results of a render are saved; the run says that one is missing."""
+    world = World(files=3).script(Download, trouble(DiskTrouble.REFUSED))
+    run = drive(a_book(some_tasks(1)), world)
+    assert sorted(run.book.of("t0")[0].outputs) == [1, 2]
+    assert code(run) is ExitCode.UNAVAILABLE
+
+
+def test_a_full_disk_stops_the_run() -> None:
+    """Nothing new leaves, what is in the air lands; after space is made the next run goes on."""
+    world = World().script(Download, trouble(DiskTrouble.DISK))
+    run = drive(a_book(some_tasks(40)), world)
+    assert code(run) is ExitCode.UNAVAILABLE
+    assert code(drive(run.book, world)) is ExitCode.DONE
+    assert len(world.bought) == 40
+
+
+def test_a_retry_after_of_the_cdn_is_honoured() -> None:
+    """The next look at a broken download's render waits for it."""
+    world = World(render_time=0.0)
+    world.script(Download, lambda r: Downloaded(r, trouble=DiskTrouble.CUT, message="503", retry_after=40.0))
+    drive(a_book(some_tasks(1)), world)
+    first, second = world.times(Download)
+    assert second - first >= 40.0
+
+
+def test_a_displaced_output_is_written_down() -> None:
+    """An older file of ours that made room, and one of a stranger that did not, are told."""
+    output = Output(0, "m/t0.mp4", "0" * 64, 10, "video/mp4")
+    world = World().script(Download, lambda r: Downloaded(r, output, Displaced("m/t0.mp4", "m/t0.a1.mp4"), message="saved aside"))
+    assert drive(a_book(some_tasks(1)), world).book.noted("saved_aside") == 1
+
+
+def test_downloads_are_limited() -> None:
+    """At most `downloads` files are fetched at once."""
+    world = World(files=5, render_time=0.0)
+    run = drive(a_book(some_tasks(10)), world, replace(FAST, downloads=2), Stage(delay=lambda r: 7.0 if isinstance(r, Download) else 0.1))
+    times = world.times(Download)
+    assert max(sum(at <= other < at + 7.0 for other in times) for at in times) == 2
+    assert code(run) is ExitCode.DONE
+
+
+def test_a_rendered_task_that_the_server_forgot_is_fetched_from_the_urls_it_gave() -> None:
+    """A paid render is not lost because its status is: the ledger has its URLs."""
+    world = World().script(Download, trouble(DiskTrouble.DISK))
+    run = drive(a_book(some_tasks(1)), world)
+    world.always[AskStatus] = lambda _: bad(Verdict.MISSING)
+    assert code(drive(run.book, world)) is ExitCode.DONE
+    lost = drive(a_book(some_tasks(1)), World().script(Download, trouble(DiskTrouble.DISK)))
+    lost.book.of("t0")[0].urls = ()
+    assert code(drive(lost.book, world)) is ExitCode.UNAVAILABLE
+
+
+# ---------------------------------------------------------------- edits and leavers
+
+
+def test_an_edit_while_in_flight() -> None:
+    """The old attempt is finished and kept, then the new fingerprint is bought."""
+    for stop_at in (3, 8):
+        world = World()
+        died = drive(a_book(some_tasks(1)), world, FAST, Stage(die=lambda n, _, at=stop_at: "sent" if n == at else ""))
+        died.book.adopt([a_task("t0", prompt="another")])
+        run = drive(died.book, world)
+        old, new = run.book.of("t0")
+        assert (old.state, new.state) == (AttemptState.SUCCEEDED, AttemptState.SUCCEEDED)
+        assert b"another" in new.body
+        assert run.book.states == {"t0": TaskState.DONE}
+        assert code(run) is ExitCode.DONE
+
+
+def test_an_edit_while_in_flight_whose_old_render_fails() -> None:
+    """The failure of the old fingerprint is not held against the new one."""
+    died = drive(a_book(some_tasks(1), Manifest("m", "m", retries=0)), World(), FAST, Stage(die=lambda n, _: "sent" if n == 8 else ""))
+    died.book.adopt([a_task("t0", prompt="another")])
+    world = died.world.script(AskStatus, lambda r: failed_render(r.task_id))
+    assert code(drive(died.book, world)) is ExitCode.DONE
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_task_that_left_the_manifest_in_flight(fails: bool) -> None:
+    """It is finished, and nothing new is bought for it."""
+    died = drive(a_book(some_tasks(1)), World(), FAST, Stage(die=lambda n, _: "sent" if n == 8 else ""))
+    died.book.tasks[1].wanted = False
+    if fails:
+        died.world.script(AskStatus, lambda r: failed_render(r.task_id))
+    run = drive(died.book, died.world)
+    assert run.book.states == {"t0": TaskState.PENDING if fails else TaskState.DONE}
+    assert len(run.world.bought) == 1
+    assert code(run) is ExitCode.DONE
+
+
+@pytest.mark.parametrize("where", ["before", "after", "sent"])
+def test_a_run_can_die_anywhere(where: str) -> None:
+    """Killed at each step in turn, before the commit, after it, or after the sends: the next run finishes, charged once."""
+    whole = drive(a_book(some_tasks(3)), World(files=2)).steps
+    assert whole > 15
+    for step in range(1, whole):
+        world = World(files=2)
+        died = drive(a_book(some_tasks(3)), world, FAST, Stage(die=lambda n, _, at=step: where if n == at else ""))
+        run = drive(died.book, world, FAST, Stage(now=died.now + 60.0))
+        assert code(run) is ExitCode.DONE
+        assert len(world.bought) == 3
+        assert len(run.book.attempts) == 3
