@@ -13,7 +13,7 @@ from batchgen.core.facts import LiveAttempt, Opening, Spending
 from batchgen.core.glob import matches
 from batchgen.core.messages import DueArrived, FetchDue, MoneyKind
 from batchgen.core.model import Credits, DueTask, Instant, KnownTask, Manifest, Task, Upload
-from batchgen.core.states import AttemptState, TaskState
+from batchgen.core.states import AttemptEvent, AttemptState, TaskState
 from batchgen.errors import LedgerError
 from batchgen.ledger.documents import manifest_from, spec_from, urls_from
 from batchgen.ledger.statements import NOT_BEFORE
@@ -159,6 +159,12 @@ _LIVE = (
         .where(money.c.attempt_id == attempts.c.id, money.c.kind == MoneyKind.HOLD)
         .scalar_subquery()
         .label("hold"),
+        sa.select(events.c.event)
+        .where(events.c.attempt_id == attempts.c.id, events.c.moved_to != "")
+        .order_by(events.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+        .label("newest_event"),
     )
     .join(tasks, tasks.c.id == attempts.c.task_id)
     .join(manifests, manifests.c.id == tasks.c.manifest_id)
@@ -264,6 +270,7 @@ def _live_attempt(row: sa.RowMapping, scope: Scope, saved: frozenset[int]) -> Li
         final=row["final"],
         urls=urls_from(row["urls"]),
         saved=saved,
+        ordered=row["newest_event"] == AttemptEvent.RESENT,
     )
 
 

@@ -23,12 +23,15 @@ class Copying(Where):
     file: Path
 
 
-@click.group("ledger")
+CODES = (ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.WRONG_INPUT)
+
+
+@click.group("ledger", epilog=closing("batchgen ledger check", *CODES))
 def command() -> None:
     """Prove the ledger's invariants; copy it while a run goes on."""
 
 
-@command.command("check", epilog=closing("batchgen ledger check", ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.WRONG_INPUT))
+@command.command("check", epilog=closing("batchgen ledger check", *CODES))
 @where
 @facts
 @talk
