@@ -46,7 +46,7 @@ def test_edited_manifest(place: Place, edit: str) -> None:
     planned = app.plan(app.check([manifest]), place.settings, place.asked(manifest))
     assert planned.to_buy == len(bought)
     assert place.run(manifest).code == ExitCode.DONE
-    prompts = [task["prompt"] for task in _bought(place)]
+    prompts = [str(task["prompt"]) for task in _bought(place)]
     assert sorted(prompts) == sorted([*FOUR.values(), *(after[name] for name in bought)])
     assert before["t0"] <= place.renders()
     assert place.run(manifest).code == ExitCode.DONE

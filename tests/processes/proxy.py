@@ -1,0 +1,120 @@
+"""A proxy that does to TCP streams what a bad night does: delays them, cuts them, lets half of a piece through.
+
+It knows no HTTP, so a cut comes anywhere: in a request's head or body, before the answer, in the middle of it.
+Runs in a thread of its own; what happens to the nth connection follows from the seed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+PIECE = 16_384
+SHARES = {"cut": 0.02, "reset": 0.02, "halve": 0.02, "delay": 0.1}
+"""Of the pieces that pass, in either direction."""
+
+
+@dataclass
+class Proxy:
+    """Counts what it did."""
+
+    upstream: int
+    seed: int
+    address: str = ""
+    connections: int = 0
+    did: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SHARES, 0))
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry one connection."""
+        self.connections += 1
+        dice = random.Random(f"{self.seed} {self.connections}")  # noqa: S311 - a seed that replays, no secret
+        try:
+            there = await asyncio.open_connection("127.0.0.1", self.upstream)
+        except OSError:
+            _reset(writer)
+            return
+        ends = (writer, there[1])
+        ways = {
+            asyncio.create_task(self._carry(reader, there[1], dice, ends)),
+            asyncio.create_task(self._carry(there[0], writer, dice, ends)),
+        }
+        try:
+            await asyncio.wait(ways)
+        finally:
+            for way in ways:
+                way.cancel()
+            for end in ends:
+                end.close()
+
+    async def _carry(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, dice: random.Random, ends: tuple[asyncio.StreamWriter, ...]
+    ) -> None:
+        """Carry one direction until it ends or fate strikes; then both ends go."""
+        with suppress(OSError):
+            while piece := await reader.read(PIECE):
+                fate = self._fate(dice)
+                if fate == "delay":
+                    await asyncio.sleep(dice.random() * 0.2)
+                if fate == "halve":
+                    writer.write(piece[: len(piece) // 2])
+                    await writer.drain()
+                if fate == "reset":
+                    for end in ends:
+                        _reset(end)
+                if fate in {"cut", "halve", "reset"}:
+                    break
+                writer.write(piece)
+                await writer.drain()
+        for end in ends:
+            end.close()
+
+    def _fate(self, dice: random.Random) -> str:
+        at = dice.random()
+        for name, share in SHARES.items():
+            at -= share
+            if at < 0:
+                self.did[name] += 1
+                return name
+        return ""
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Close so that the other side sees a reset (RST), as from a machine that crashed."""
+    with suppress(OSError):
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+@contextmanager
+def between(upstream: int, *, seed: int) -> Iterator[Proxy]:
+    """Stand between a client and the server at a port of this machine."""
+    proxy = Proxy(upstream, seed)
+    loop = asyncio.new_event_loop()
+    ready, done = threading.Event(), asyncio.Event()
+
+    async def stand() -> None:
+        server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+        proxy.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        ready.set()
+        await done.wait()
+        server.close()
+        rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(stand()), name="proxy", daemon=True)
+    thread.start()
+    try:
+        assert ready.wait(20)
+        yield proxy
+    finally:
+        loop.call_soon_threadsafe(done.set)
+        thread.join(20)
+        loop.close()
