@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 import anyio
 
@@ -43,7 +42,6 @@ from batchgen.ledger.check import Broken
 from batchgen.manifest import Checked, LoadedManifest
 from batchgen.manifest import check as check_manifests
 from batchgen.media import Downloads
-from batchgen.rivya.address import is_loopback
 from batchgen.rivya.client import Client
 from batchgen.rivya.wire import compose
 from batchgen.runner import Runner, SystemClock, settle
@@ -242,8 +240,7 @@ def _doubt(ledger: Ledger, task: str, manifest: str) -> InDoubt:
 @asynccontextmanager
 async def _service(settings: Settings) -> AsyncIterator[tuple[Api, Media]]:
     with _address(settings) as (address, key):
-        local = is_loopback(urlsplit(address).hostname or "")
-        async with Client(address, key) as api, Downloads(settings.outputs, allow_loopback=local) as media:
+        async with Client(address, key) as api, Downloads(settings.outputs, allow_loopback=settings.local_service) as media:
             yield api, media
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import ipaddress
 import os
 import re
 import stat
@@ -18,6 +17,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from batchgen.catalogue import Model, ReferenceRules, shown
+from batchgen.core.address import is_loopback
 from batchgen.core.model import MediaKind, Reference
 from batchgen.manifest.sniff import HEAD, Sniffed, describe, sniff
 
@@ -212,7 +212,7 @@ def _checked_url(url: str) -> SplitResult:
         host, _port = parts.hostname, parts.port
     except ValueError as error:
         raise Unusable(f"{shown(url)} is no URL: {error}") from error
-    if parts.scheme.lower() != "https" and not (parts.scheme.lower() == "http" and _loopback(host or "")):
+    if parts.scheme.lower() != "https" and not (parts.scheme.lower() == "http" and is_loopback(host or "")):
         raise Unusable(f"the server does not fetch {shown(url)}", "use https, or name a file by its path")
     if parts.username is not None or parts.password is not None:
         raise Unusable("the URL has a user name or password in it", "the server would see and may keep it; use a URL without")
@@ -220,11 +220,3 @@ def _checked_url(url: str) -> SplitResult:
         raise Unusable(f"the URL {shown(url)} names no host")
     return parts
 
-
-def _loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -22,12 +22,13 @@ import anyio
 import httpx
 
 from batchgen import __version__
+from batchgen.core.address import check_base_url, is_loopback
 from batchgen.core.answers import Answer, Balance, Fault, Render, StoredFile, Verdict
 from batchgen.core.messages import SendUpload
 from batchgen.core.model import Instant
 from batchgen.errors import UsageError
 from batchgen.rivya import multipart, wire
-from batchgen.rivya.address import check_base_url, check_key, is_loopback
+from batchgen.rivya.key import check_key
 from batchgen.rivya.refusals import Reply
 
 T = TypeVar("T")

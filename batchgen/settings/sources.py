@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from batchgen.core.address import BASE_URL, check_base_url
 from batchgen.core.policy import AccountBudget, PollPolicy
 from batchgen.errors import UsageError
-from batchgen.settings.address import BASE_URL, check_address
 from batchgen.settings.document import NAME, Given, read_document
 from batchgen.settings.secret import read_key
 from batchgen.settings.values import SANDBOX_ADDRESS, VENDOR, Prices, Settings
@@ -49,7 +49,7 @@ def load(manifests: Sequence[Path] = (), flags: Flags | None = None, *, environ:
         workspace=workspace,
         ledger=_ledger(flags, environ, given, (workspace, cwd)),
         outputs=_outputs(environ, given, (workspace, cwd)),
-        address=check_address(environ.get(BASE_URL) or VENDOR),
+        address=check_base_url(environ.get(BASE_URL) or VENDOR),
         key=read_key(environ),
         requests_per_minute=_of(given.values, "requests_per_minute", 60.0),
         in_flight=_of(given.values, "in_flight", 10),

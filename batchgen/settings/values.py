@@ -8,10 +8,10 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from batchgen.core.address import is_loopback
 from batchgen.core.facts import RunAsked
 from batchgen.core.model import Credits, Instant, canonical_json
 from batchgen.core.policy import AccountBudget, OnLostAnswer, Policy, PollPolicy
-from batchgen.settings.address import is_loopback
 from batchgen.settings.secret import ApiKey
 
 VENDOR = "https://rivya.ai"

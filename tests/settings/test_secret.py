@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from batchgen.core.address import check_base_url
 from batchgen.errors import KeyRefused, UsageError
 from batchgen.settings import ApiKey
-from batchgen.settings.address import check_address
 from batchgen.settings.secret import read_key
 
 SECRET = "rvya_sk_verysecret"
@@ -69,7 +69,7 @@ def test_bad_file(tmp_path: Path) -> None:
 )
 def test_address(given: str, taken: str) -> None:
     """An address is kept in one spelling, so that the ledger knows it again."""
-    assert check_address(given) == taken
+    assert check_base_url(given) == taken
 
 
 @pytest.mark.parametrize(
@@ -92,5 +92,5 @@ def test_address(given: str, taken: str) -> None:
 def test_bad_address(given: str) -> None:
     """An address that would send the key elsewhere or unencrypted, or that holds a secret, is refused without showing it."""
     with pytest.raises(UsageError) as caught:
-        check_address(given)
+        check_base_url(given)
     assert "hunter2" not in str(caught.value)

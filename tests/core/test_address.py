@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from batchgen.core.address import check_base_url, is_loopback
 from batchgen.errors import KeyRefused, UsageError
-from batchgen.rivya.address import check_base_url, check_key, is_loopback
 from batchgen.rivya.client import Client
+from batchgen.rivya.key import check_key
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ def test_good_base_urls(text: str, base: str) -> None:
         ("rivya.ai", "cannot be read"),
         ("https://", "cannot be read"),
         ("https://ri vya.ai", "cannot be read"),
-        ("https://rivya.ai\\@evil.example", "user name"),
+        ("https://rivya.ai\\@evil.example", "cannot be read"),
         ("https://rivya.ai\\evil.example", "cannot be read"),
         ("https://rivya.ai:port", "cannot be read"),
         ("https://[::1", "cannot be read"),
