@@ -1,0 +1,85 @@
+"""A disk that fills up: the run stops with exit 6 and plain words, and goes on after space is made.
+
+Where this process may mount (root), the disk is a small tmpfs; elsewhere a limit on the size of files stands for it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.processes.program import Program, Said, books_of, check_settled, tasks_of
+
+TASKS = 30
+LIMITED = """\
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, resource.RLIM_INFINITY))
+from batchgen.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[bool]:
+    """Put a disk of `size` bytes at a folder; False if that is not allowed here."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    mounted = os.geteuid() == 0 and subprocess.run(mount, check=False, capture_output=True).returncode == 0
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def stopped(said: Said) -> None:
+    """The words of a full disk: no bug, no traceback, and what to do."""
+    assert said.code == 6, said
+    text = said.out + said.err
+    assert "bug" not in text
+    assert "Traceback" not in text
+    assert "full" in text or "too large" in text, text
+    assert "batchgen resume" in text
+
+
+def test_outputs(program: Program) -> None:
+    """The renders' disk is full: what is paid is kept as rendered, and fetched after space is made; nothing is bought twice."""
+    account = program.folder / ".batchgen" / "sandbox" / "account.sqlite3"
+    with small_disk(program.outputs, 256 * 1024) as mounted:
+        filler = program.outputs / "filler"
+        filler.write_bytes(bytes(220 * 1024))
+        words = ("run", program.images(TASKS), "--yes", "--sandbox", "--faults", "render=0.1")
+        said = program(*words) if mounted else program.start_python("-c", LIMITED.format(size=1024), *words, "--ledger", "l").end()
+        stopped(said)
+        filler.unlink()
+        if mounted:
+            assert program("resume", "--sandbox").code == 0
+            check_settled(program, books_of(account), TASKS)
+
+
+def test_ledger(program: Program) -> None:
+    """The ledger's disk is full: nothing is sent that is not written down, and the next run goes on after space is made."""
+    disk = program.folder / "disk"
+    account = program.folder / ".batchgen" / "sandbox" / "account.sqlite3"
+    ledger = disk / "ledger.sqlite3"
+    with small_disk(disk, 8 * 1024 * 1024) as mounted:
+        words = ("run", program.images(TASKS), "--yes", "--sandbox", "--ledger", str(ledger))
+        assert program(*words, "--max-tasks", "1").code == 3
+        filler = disk / "filler"
+        if mounted:
+            free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+            filler.write_bytes(bytes(free - 96 * 1024))
+            said = program(*words)
+        else:
+            said = program.start_python("-c", LIMITED.format(size=ledger.stat().st_size + 96 * 1024), *words).end()
+        stopped(said)
+        written = {key for (key,) in program.query("SELECT client_request_id FROM attempts", ledger)}
+        assert {task["client_request_id"] for task in tasks_of(books_of(account))} <= written
+        filler.unlink(missing_ok=True)
+        assert program("resume", "--sandbox", "--ledger", str(ledger)).code == 0
+        tasks = tasks_of(books_of(account))
+        assert len({task["client_request_id"] for task in tasks}) == len(tasks) == TASKS
+        assert program.query("SELECT state, count(*) FROM tasks GROUP BY state", ledger) == [("done", TASKS)]

@@ -1,0 +1,65 @@
+"""Signals, and who holds the ledger."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+from tests.processes.program import Program, check_settled, serving, until
+
+
+def test_drained_and_terminated(program: Program, tmp_path: Path) -> None:
+    """SIGTERM lets what is in the air land and ends with 143 within 10 s; meanwhile a second run names the holder and exits 4.
+
+    What was bought is not bought again, and a lock file that a dead process left does not block.
+    """
+    with serving(tmp_path / "server", "slow=0.3,render=4") as service:
+        program.sandboxed = False
+        program.environ["RIVYA_BASE_URL"] = service.address
+        manifest = program.images(12)
+        first = program.start("run", manifest, "--yes")
+        until(lambda: service.bought() >= 3)
+        second = program("run", manifest, "--yes")
+        assert second.code == 4
+        assert f"process {first.process.pid} " in second.err
+        assert program("status").code == 0  # readers do not wait
+        first.process.send_signal(signal.SIGTERM)
+        said = first.end(patience=10)
+        assert (said.code, "SIGTERM" in said.out) == (143, True), said
+        assert program.query("SELECT exit_code FROM runs") == [(143,)]
+        assert program.query("SELECT count(*) FROM attempts WHERE state = 'submitting'") == [(0,)]
+        assert program.query("SELECT count(*) FROM attempts WHERE state = 'accepted'") == [(service.bought(),)]
+        assert program("resume").code == 0
+        check_settled(program, service.books(), 12)
+
+
+def test_interrupted_twice(program: Program, tmp_path: Path) -> None:
+    """Against a server that does not answer, the second SIGINT ends the run at once with 130; nothing is lost by it."""
+    with serving(tmp_path / "server", "slow=50") as service:
+        program.sandboxed = False
+        program.environ["RIVYA_BASE_URL"] = service.address
+        running = program.start("run", program.images(3), "--yes")
+        until(lambda: program.ledger.exists() and bool(program.query("SELECT 1 FROM sqlite_master WHERE name = 'attempts'")))
+        until(lambda: program.query("SELECT count(*) FROM attempts") != [(0,)])
+        running.process.send_signal(signal.SIGINT)
+        assert running.works_on(0.5), "it must wait for what is in the air"
+        running.process.send_signal(signal.SIGINT)
+        said = running.end(patience=3)
+        assert (said.code, "SIGINT" in said.out) == (130, True), said
+        service.stop()
+        service.start()
+        assert program("resume").code == 0
+        check_settled(program, service.books(), 3)
+
+
+def test_drain_has_an_end(program: Program, tmp_path: Path) -> None:
+    """Against a server that does not answer, SIGTERM ends the run within 10 s all the same."""
+    with serving(tmp_path / "server", "slow=50") as service:
+        program.sandboxed = False
+        program.environ["RIVYA_BASE_URL"] = service.address
+        running = program.start("run", program.images(3), "--yes")
+        until(lambda: program.ledger.exists() and bool(program.query("SELECT 1 FROM sqlite_master WHERE name = 'attempts'")))
+        until(lambda: program.query("SELECT count(*) FROM attempts") != [(0,)])
+        running.process.send_signal(signal.SIGTERM)
+        assert running.end(patience=10).code == 143
+        assert program.query("SELECT state, count(*) FROM attempts GROUP BY state") == [("submitting", 1)]
