@@ -72,6 +72,7 @@ class AttemptRow:
     state: AttemptState = AttemptState.SUBMITTING
     accepted_at: Instant = 0.0
     lost: int = 0
+    ordered: bool = False
     task_id: str = ""
     reserved: Credits | None = None
     final: Credits | None = None
@@ -174,6 +175,7 @@ class Book:
                     final=a.final,
                     urls=a.urls,
                     saved=frozenset(a.outputs),
+                    ordered=a.ordered,
                 )
 
     def spending(self, today: str) -> Spending:
@@ -269,6 +271,8 @@ class Book:
         assert record.after is advance_attempt(record.before, record.event), "invariant 8: only moves of the tables"
         a.state = record.after
         a.lost += record.lost
+        a.ordered = record.event is AttemptEvent.RESENT
+        a.submitted_at = a.submitted_at if record.submitted_at is None else record.submitted_at
         a.task_id = record.task_id or a.task_id
         a.reserved = a.reserved if record.reserved is None else record.reserved
         a.final = a.final if record.final is None else record.final

@@ -9,7 +9,7 @@ import pytest
 
 from batchgen.core.answers import Answer, Balance, Render, RenderStatus, Verdict
 from batchgen.core.messages import AskBalance, AskStatus, DiskTrouble, Download, FetchDue, SendCreate, StopAsked, StopReason
-from batchgen.core.model import Budget, Instant, Manifest, Spec, StopAfter
+from batchgen.core.model import Budget, Manifest, Spec, StopAfter
 from batchgen.core.policy import AccountBudget, Policy, Quote
 from batchgen.core.pricing import price_key
 from batchgen.core.states import TaskState
@@ -388,7 +388,6 @@ def test_long_manifests_go_page_by_page() -> None:
 
 def test_exit_codes_in_order_of_weight() -> None:
     """Undelivered (6) before in doubt (7) before a broken manifest (1) before work left (3) before failures (1)."""
-
     conflict, invalid, silence = bad(Verdict.CONFLICT), bad(Verdict.INVALID), bad(Verdict.MISSING)
 
     def ends(*, created: Mapping[str, Answer[object]], most: int | None = None, gone: bool = False, rule: int = 10) -> ExitCode:

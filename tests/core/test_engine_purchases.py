@@ -7,11 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from batchgen.core.answers import Answer, Render, RenderStatus, Verdict
+from batchgen.core.facts import AttemptFacts
 from batchgen.core.messages import AskBalance, AskStatus, MoneyKind, SendCreate, Step, StopAsked, StopReason
 from batchgen.core.model import Manifest, client_request_id
 from batchgen.core.policy import AccountBudget, OnLostAnswer, Policy
+from batchgen.core.resolve import Decision, InDoubt, resolve
 from batchgen.core.states import AttemptState, TaskState
 from batchgen.errors import ExitCode
+from tests.core.book import AttemptRow
 from tests.core.world import FAST, START, Run, Stage, World, a_book, a_task, bad, drive, failed_render, some_tasks
 
 LOST = bad(Verdict.LOST, "timeout")
@@ -130,6 +133,45 @@ def test_on_lost_answer_hold_after_a_crash() -> None:
     run = drive(died.book, World(), HOLD)
     assert run.world.sent(SendCreate) == []
     assert code(run) is ExitCode.IN_DOUBT
+
+
+@pytest.mark.parametrize("decision", Decision)
+def test_what_a_person_decided_is_done(decision: Decision) -> None:
+    """A resolved attempt is looked at, bought anew, or repeated with the same bytes, also where lost answers are held."""
+    world = World()
+    book = drive(a_book(some_tasks(1)), world.script(SendCreate, lost_after_work(world)), HOLD).book
+    attempt = book.of("t0")[0]
+    assert attempt.state is AttemptState.IN_DOUBT
+    facts = attempt_facts(attempt)
+    book.commit(resolve(InDoubt(1, facts), decision, at=START + 90000.0, task_id="task_0"))
+    run = drive(book, world, HOLD, Stage(now=START + 90001.0))
+    assert code(run) is ExitCode.DONE
+    assert len(run.book.of("t0")) == (2 if decision is Decision.NOT_ACCEPTED else 1)
+    assert len(world.sent(SendCreate)) == (1 if decision is Decision.ACCEPTED else 2)
+
+
+def attempt_facts(a: AttemptRow) -> AttemptFacts:
+    """Tell an attempt as the ledger does."""
+    return AttemptFacts(
+        number=a.number,
+        key=a.key,
+        state=a.state,
+        fingerprint=a.fingerprint,
+        run=a.run,
+        submitted_at=a.submitted_at,
+        accepted_at=None,
+        ended_at=None,
+        task_id=a.task_id,
+        held=a.used,
+        captured=0,
+        released=0,
+        reserved=a.reserved,
+        final=a.final,
+        lost=a.lost,
+        fault=None,
+        outputs=(),
+        body=a.body,
+    )
 
 
 def test_hold_still_repeats_what_certainly_was_not_done() -> None:

@@ -16,7 +16,6 @@ from batchgen.core.answers import Answer, Balance, Fault, Render, RenderStatus, 
 from batchgen.core.engine import Engine
 from batchgen.core.messages import (
     Answered,
-    AskBalance,
     AskStatus,
     CheckUpload,
     DiskTrouble,

@@ -1,0 +1,128 @@
+"""The rate: never too fast in any window, nearly as fast as allowed, and slower when told."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batchgen.core.pacing import SLOWEST, Pace, first_look, next_look
+from batchgen.core.policy import PollPolicy
+from tests.core.world import START, no_dice, windows
+
+RATES = [0.1, 1.0, 60.0, 90.0, 600.0, 6000.0, 60000.0]
+
+
+def busy_loop(pace: Pace, count: int, lateness: st.DataObject | None = None, *, late: float = 0.0) -> list[float]:
+    """Take as soon as allowed, each time up to `late` seconds too late; return when requests left."""
+    now, times = START, list[float]()
+    steps = lateness.draw(st.lists(st.floats(0.0, late), min_size=7, max_size=13)) if lateness else [late]
+    while len(times) < count:
+        now = max(now, pace.next_at) + steps[len(times) % len(steps)]
+        while pace.ready(now) and len(times) < count:
+            pace.take(now)
+            times.append(now)
+    return times
+
+
+@settings(deadline=None)
+@given(st.sampled_from(RATES), st.floats(0.0, 2.0), st.data())
+def test_never_more_than_n_in_any_window(rate: float, late: float, data: st.DataObject) -> None:
+    """In any window of a minute at most N of N a minute, and in any second at most N/60, however late the steps come."""
+    times = busy_loop(Pace(rate, 0.0), 3000 if rate > 6000.0 else 400, data, late=late)
+    assert max(windows(times, 60.0)) <= max(1.0, rate)
+    if rate >= 60.0 and rate % 60.0 == 0.0:
+        assert max(windows(times, 1.0)) <= rate / 60.0
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_uses_nearly_all_of_the_rate(rate: float) -> None:
+    """At least 95 % of the rate although each step comes up to 10 ms late."""
+    count = 20_000 if rate > 6000.0 else 500
+    dice = iter((n * 7919 % 101) / 101 * 0.010 for n in range(10**6))
+    pace, now, times = Pace(rate, 0.0), START, list[float]()
+    while len(times) < count:
+        now = max(now, pace.next_at) + next(dice)
+        while pace.ready(now) and len(times) < count:
+            pace.take(now)
+            times.append(now)
+    assert (count - 1) / (times[-1] - times[0]) * 60.0 >= 0.95 * rate
+
+
+def test_nothing_leaves_before_the_start() -> None:
+    """An earlier run's Retry-After holds."""
+    pace = Pace(60.0, START + 10.0)
+    assert not pace.ready(START + 9.99)
+    assert pace.ready(START + 10.0)
+
+
+def test_no_burst_after_a_rest() -> None:
+    """A rate that was not used is not saved up."""
+    pace = Pace(60.0, 0.0)
+    pace.take(START)
+    pace.take(START + 100.0)
+    assert not pace.ready(START + 101.0)
+
+
+@given(st.floats(0.0, 10_000.0))
+def test_retry_after_is_honoured_to_the_letter(after: float) -> None:
+    """Nothing leaves earlier; the instant is returned for the ledger."""
+    pace = Pace(60.0, 0.0)
+    until = pace.slow_down(START, no_dice, after=after, sent_at=START - 1.0)
+    assert until >= START + after
+    assert not pace.ready(START + after - 0.001)
+    assert pace.next_at == until
+
+
+def test_a_burst_of_429s_slows_down_once() -> None:
+    """Ten answers to requests that left before the first 429 came are one reason, not ten; a later one is another."""
+    pace = Pace(60.0, 0.0)
+    for n in range(10):
+        pace.slow_down(START + n * 0.01, no_dice, after=None, sent_at=START - 1.0)
+    assert pace.factor == 1.5
+    pace.slow_down(START + 5.0, no_dice, after=None, sent_at=START + 4.0)
+    assert pace.factor == 2.25
+
+
+def test_a_later_retry_after_of_the_same_burst_counts() -> None:
+    """The longest Retry-After of a burst is the one that holds, and a shorter one takes nothing back."""
+    pace = Pace(60.0, 0.0)
+    pace.slow_down(START, no_dice, after=5.0, sent_at=START - 1.0)
+    pace.slow_down(START + 0.1, no_dice, after=30.0, sent_at=START - 1.0)
+    assert pace.slow_down(START + 0.2, no_dice, after=1.0, sent_at=START - 1.0) == START + 30.1
+
+
+def test_slowing_down_has_an_end_and_recovers() -> None:
+    """The spacing grows at most SLOWEST-fold, and good answers bring the full rate back."""
+    pace = Pace(60.0, 0.0)
+    for n in range(20):
+        pace.slow_down(START + n, no_dice, after=None, sent_at=START + n)
+    assert pace.factor == SLOWEST
+    for _ in range(200):
+        pace.good()
+    assert pace.factor == 1.0
+
+
+def test_pauses_grow_while_nothing_else_is_answered() -> None:
+    """Without Retry-After each further 429 pauses longer, up to a minute; a good answer starts over."""
+
+    def pause(pace: Pace, at: float) -> float:
+        return pace.slow_down(at, lambda: 0.999, after=None, sent_at=at) - at
+
+    pace = Pace(6000.0, 0.0)
+    pauses = [pause(pace, START + n * 100.0) for n in range(10)]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == pytest.approx(60.0, rel=0.01)
+    pace.good()
+    assert pause(pace, START + 2000.0) < 1.1
+
+
+def test_looks() -> None:
+    """First after `first`; then every `every`, slower with age, never slower than `slowest` nor closer than `first`."""
+    poll = PollPolicy(2.5, 5.0, 30.0)
+    assert first_look(poll, START) == START + 2.5
+    assert next_look(poll, START, START + 3.0) == START + 8.0
+    assert next_look(poll, START, START + 100.0) == START + 115.0
+    assert next_look(poll, START, START + 9999.0) == START + 9999.0 + 30.0
+    assert next_look(PollPolicy(9.0, 1.0, 2.0), START, START) == START + 9.0
+    assert next_look(poll, START + 50.0, START) == START + 5.0, "accepted in the future: another machine's clock"
