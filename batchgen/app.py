@@ -157,8 +157,12 @@ async def resume(settings: Settings, *, watch: Watch) -> Ended:
         if last is None:
             raise UsageError(f"the ledger {ledger.place} has no run to resume; start one with `batchgen run MANIFEST...`")
         asked = replace(last.asked, command="resume", retry_failed=False, until=_ahead(last.asked.until, now))
-        begun = ledger.begin_run(asked, resumes=last.id, at=now)
         names = [facts.name for facts in ledger.manifests()]
+        if missed := sorted(set(asked.manifests) - set(names)):
+            # Killed, or the disk was full, while its tasks were written: to call that finished would be a lie.
+            wrong = f"the last run ended before the tasks of {', '.join(missed)} were in the ledger {ledger.place}"
+            raise UsageError(f"{wrong}; start it again with `batchgen run MANIFEST...`")
+        begun = ledger.begin_run(asked, resumes=last.id, at=now)
         desired = _Desired(names, frozenset(names) - frozenset(asked.manifests))
         return await _drive(settings, ledger, begun, desired, watch)
 

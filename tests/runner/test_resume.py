@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from batchgen import app
+from batchgen.core.facts import RunAsked
 from batchgen.core.policy import PollPolicy
-from batchgen.errors import ExitCode
+from batchgen.errors import ExitCode, UsageError
 from batchgen.settings.secret import ApiKey
-from tests.runner.place import GENERATIONS, Place, Rudeness, opened
+from tests.runner.place import GENERATIONS, Place, Rudeness, empty_ledger, opened
 
 TASKS = ["a lamp", "a bowl", "a chair", "a door"]
 
@@ -231,3 +232,12 @@ def test_no_file_without_a_row(place: Place) -> None:
     files = {name for name in place.renders() if not name.endswith(".json")}
     assert files == set(rows)
     assert all((place.settings.outputs / name).stat().st_size == size for name, size in rows.items())
+
+
+def test_run_that_never_began(place: Place) -> None:
+    """A run that died before its tasks were in the ledger is not resumed as if it were finished: it must be started again."""
+    with empty_ledger(place.settings) as ledger:
+        ledger.begin_run(RunAsked("run", ("m",)), resumes=None, at=1.8e9)
+    with pytest.raises(UsageError, match="batchgen run MANIFEST"):
+        place.resume()
+    assert place.run(place.images(1)).code == ExitCode.DONE
