@@ -191,7 +191,7 @@ class Flights:
     def move_task(self, live: Live, event: TaskEvent, note: str) -> None:
         """Move an attempt's task along its table and write it down."""
         after = states.advance_task(live.task_state, event)
-        self._desk.write(TaskMoved(live.due.row, event, live.task_state, after, self._desk.now, note))
+        self._desk.write(TaskMoved(live.due.row, event, live.task_state, after, self._desk.now, note, live.due.task.id))
         live.task_state = after
 
     def leave(self, live: Live, why: str) -> None:

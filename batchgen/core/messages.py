@@ -205,7 +205,7 @@ class AttemptMoved:
 
 @dataclass(frozen=True, slots=True)
 class TaskMoved:
-    """A guarded move of a task. `note` says in plain words why, for `status` and `show`."""
+    """A guarded move of a task. `note` says in plain words why, for `status` and `show`; `task` names it to whoever watches."""
 
     row: int
     event: TaskEvent
@@ -213,6 +213,7 @@ class TaskMoved:
     after: TaskState
     at: Instant
     note: str = ""
+    task: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ class Submissions:
 
     def _block(self, lane: Lane, due: DueTask, why: str) -> None:
         after = states.advance_task(TaskState.PENDING, TaskEvent.BLOCKED)
-        self._desk.write(TaskMoved(due.row, TaskEvent.BLOCKED, TaskState.PENDING, after, self._desk.now, why))
+        self._desk.write(TaskMoved(due.row, TaskEvent.BLOCKED, TaskState.PENDING, after, self._desk.now, why, due.task.id))
         self._desk.blocked += 1
         lane.let_go(due.row)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from batchgen.core.forecast import Binding, ManifestPlan, PlanFacts
 from batchgen.core.plan import BUYING, Action, ActionKind
+from batchgen.core.pricing import model_of
 from batchgen.report.columns import cut
 from batchgen.report.text import clean, counted, number, size, span
 
@@ -48,9 +49,9 @@ def _sum_lines(facts: PlanFacts) -> list[str]:
     lines = [f"uploads   {counted(facts.uploads, 'file')}, {size(facts.upload_bytes)}" if facts.uploads else "uploads   none"]
     lines.append(f"credits   {money_line(facts)}")
     if facts.unseen_prices:
-        names = ", ".join(cut(key, 60) for key in facts.unseen_prices[:3])
-        more = f" and {len(facts.unseen_prices) - 3} more" if len(facts.unseen_prices) > 3 else ""  # noqa: PLR2004  the three just named
-        lines.append(f"prices    no bill seen yet for {names}{more}: the first task of each goes alone until its price is known")
+        models = ", ".join(cut(model, 60) for model in dict.fromkeys(model_of(key) for key in facts.unseen_prices))
+        kinds = counted(len(facts.unseen_prices), "combination")
+        lines.append(f"prices    no bill seen yet for {kinds} of params of {models}: the first task of each goes alone")
     if facts.binding is not None:
         lines.append(f"budget    {binding_line(facts.binding)}")
     if facts.seconds >= 1:

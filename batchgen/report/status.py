@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from batchgen.core.facts import ManifestFacts, MoneyFacts, RunFacts, TaskFacts
-from batchgen.core.states import UNFINISHED, TaskState
+from batchgen.core.states import UNFINISHED, AttemptState, TaskState
 from batchgen.errors import ExitCode
 from batchgen.report.columns import cut, table
 from batchgen.report.doubt import doubt_lines
@@ -109,11 +109,18 @@ def what_next(view: View) -> str:
     if left:
         return f"batchgen resume{flags} goes on with {counted(left, 'unfinished task')}"
     if view.total(TaskState.BLOCKED):
-        return f"batchgen show {_first(view, TaskState.BLOCKED)}{flags} says what it waits for"
+        doubt = any(_in_doubt(task) for task in view.trouble)
+        show = f"batchgen show {_first(view, TaskState.BLOCKED)}{flags} says what it waits for"
+        return "look it up at the vendor as said above, then batchgen resolve" if doubt else show
     if view.total(TaskState.FAILED):
         again = f"batchgen run {_paths(view, TaskState.FAILED)}{flags} --retry-failed"
         return f"batchgen show {_first(view, TaskState.FAILED)}{flags} tells why; {again} asks again"
     return "nothing is left to do"
+
+
+def _in_doubt(task: TaskFacts) -> bool:
+    """True if only a person can say what became of a task's attempt."""
+    return task.latest is not None and task.latest.state is AttemptState.IN_DOUBT
 
 
 def _paths(view: View, *states: TaskState) -> str:
