@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from batchgen.errors import LedgerError
+from batchgen.errors import LedgerBusy, LedgerError
 from batchgen.ledger import migrations, tables
 from batchgen.ledger.lock import hold_file
 from batchgen.ledger.migrations import MIGRATIONS, Migration
@@ -25,6 +25,9 @@ from batchgen.ledger.trouble import plain_words
 
 APPLICATION_ID = 0x62674C31
 """`bgL1`: `file` and we recognise a ledger by it."""
+
+_BACKUP_PAUSE = 0.25
+"""Seconds between two tries to copy a locked ledger; sqlite3's own default."""
 
 BUSY_SECONDS = 30.0
 """How long a statement waits for another writer; a run's commits take milliseconds, a checkpoint of a big ledger seconds."""
@@ -181,24 +184,41 @@ def _upgrade(writing: sa.Engine, place: Place, steps: Sequence[Migration]) -> No
             migrations.migrate(connection, steps, time.time())
         return
     with hold_file(place.path, command="migration of the ledger", at=time.time()):
-        with writing.connect() as connection:
+        with writing.begin() as connection:
             version = migrations.version_of(connection)
+        with writing.connect() as connection:  # without a transaction: a copy waits for one of its own connection for ever
             backup(connection, place.path.with_name(f"{place.path.name}.before-{version + 1}.bak"))
         with writing.begin() as connection:
             migrations.migrate(connection, steps, time.time())
 
 
 def backup(connection: sa.Connection, target: Path) -> None:
-    """Copy a SQLite ledger, consistently, into a file that only its owner reads. An older file there is replaced."""
+    """Copy a SQLite ledger, consistently, into a file that only its owner reads. An older file there is replaced.
+
+    The connection must have no transaction open. Raises LedgerBusy when the ledger stays locked.
+    """
     target.unlink(missing_ok=True)
     touch(target)
     source = connection.connection.driver_connection
     assert isinstance(source, sqlite3.Connection)
     copy = sqlite3.connect(target)
     try:
-        source.backup(copy)
+        source.backup(copy, progress=_patience(), sleep=_BACKUP_PAUSE)
     finally:
         copy.close()
+
+
+def _patience() -> Callable[[int, int, int], None]:
+    """Return what ends a copy that is locked out for too long; sqlite3 itself would try for ever."""
+    left = int(BUSY_SECONDS / _BACKUP_PAUSE)
+
+    def look(status: int, _remaining: int, _total: int) -> None:
+        nonlocal left
+        left -= status in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+        if left < 0:
+            raise LedgerBusy("another program keeps the ledger locked, so it could not be copied; close it and try again")
+
+    return look
 
 
 # ---------------------------------------------------------------- checking

@@ -231,7 +231,7 @@ def preview(connection: sa.Connection, wanted: Sequence[Manifest], today: str) -
 
 def newest(connection: sa.Connection) -> Instant:
     """Return the newest instant of runs and events. Events are written in the order of time, so the last row has it."""
-    last_event = sa.select(events.c.at).order_by(events.c.id.desc()).limit(1)
+    last_event = sa.select(events.c.at).where(events.c.id == sa.select(sa.func.max(events.c.id)).scalar_subquery())
     instants = (
         connection.scalar(query) for query in (last_event, *(sa.select(sa.func.max(c)) for c in (runs.c.started_at, runs.c.ended_at)))
     )

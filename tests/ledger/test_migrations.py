@@ -1,0 +1,97 @@
+"""An older ledger is backed up and migrated, a newer one refused; both at once or not at all."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from batchgen.errors import LedgerBusy, LedgerError
+from batchgen.ledger.lock import hold_file
+from batchgen.ledger.migrations import MIGRATIONS, Migration
+from batchgen.ledger.opening import open_ledger
+
+API = "https://api.example"
+
+
+def add_column(connection: sa.Connection) -> None:
+    """A pretend second migration."""
+    connection.exec_driver_sql("ALTER TABLE runs ADD COLUMN mood TEXT")
+
+
+def break_off(connection: sa.Connection) -> None:
+    """A pretend migration that fails half-way."""
+    add_column(connection)
+    raise RuntimeError("broken off")
+
+
+NEXT = (*MIGRATIONS, Migration(2, "mood", add_column))
+BROKEN = (*MIGRATIONS, Migration(2, "broken", break_off))
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    """A ledger of version 1."""
+    path = tmp_path / "ledger.sqlite3"
+    open_ledger(path, API, steps=MIGRATIONS[:1]).reading.dispose()
+    return path
+
+
+def columns(path: Path) -> set[str]:
+    """Columns of runs."""
+    connection = sqlite3.connect(path)
+    try:
+        return {str(row[1]) for row in connection.execute("PRAGMA table_info(runs)")}
+    finally:
+        connection.close()
+
+
+def test_numbers_go_up_by_one() -> None:
+    """Migrations are numbered 1, 2, ... in their order."""
+    assert [step.number for step in MIGRATIONS] == list(range(1, len(MIGRATIONS) + 1))
+
+
+def test_an_older_ledger_is_backed_up_and_migrated(ledger: Path) -> None:
+    """The backup is the ledger as it was, private to its owner, and opens by itself."""
+    opened = open_ledger(ledger, API, steps=NEXT)
+    with opened.reading.connect() as connection:
+        assert connection.exec_driver_sql("SELECT number, name FROM migrations").all() == [(1, "begin"), (2, "mood")]
+    opened.reading.dispose()
+    backup = ledger.with_name("ledger.sqlite3.before-2.bak")
+    assert "mood" in columns(ledger)
+    assert "mood" not in columns(backup)
+    assert backup.stat().st_mode & 0o777 == 0o600
+    open_ledger(backup, API, steps=MIGRATIONS[:1], read_only=True).reading.dispose()
+
+
+def test_a_migration_that_breaks_off_changes_nothing(ledger: Path) -> None:
+    """A failed migration leaves version and tables as they were."""
+    with pytest.raises(RuntimeError):
+        open_ledger(ledger, API, steps=BROKEN)
+    assert "mood" not in columns(ledger)
+    open_ledger(ledger, API, steps=NEXT).reading.dispose()
+    assert "mood" in columns(ledger)
+
+
+def test_nothing_is_migrated_under_a_run(ledger: Path) -> None:
+    """While an older batchgen runs, a newer one waits outside."""
+    with hold_file(ledger, command="run", at=0.0), pytest.raises(LedgerBusy, match="another run holds"):
+        open_ledger(ledger, API, steps=NEXT)
+    assert "mood" not in columns(ledger)
+
+
+def test_a_newer_ledger_is_refused(ledger: Path) -> None:
+    """A ledger that a newer batchgen made is left alone."""
+    open_ledger(ledger, API, steps=NEXT).reading.dispose()
+    for read_only in (False, True):
+        with pytest.raises(LedgerError, match=r"made by a newer batchgen \(version 2, this one knows 1\); update batchgen"):
+            open_ledger(ledger, API, steps=MIGRATIONS[:1], read_only=read_only)
+
+
+def test_reading_migrates_nothing(ledger: Path) -> None:
+    """A report on an older ledger says what would migrate it."""
+    with pytest.raises(LedgerError, match="is of version 1, this batchgen reads 2; the next `batchgen run` migrates it"):
+        open_ledger(ledger, API, steps=NEXT, read_only=True)
+    assert "mood" not in columns(ledger)

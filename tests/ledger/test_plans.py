@@ -1,0 +1,86 @@
+"""Hot queries use indexes: with a million tasks none of them may read a table from end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from batchgen.core.facts import TaskQuery
+from batchgen.core.messages import MoneyKind
+from batchgen.ledger import Store
+from tests.contract.books import Books
+
+HOT: dict[str, Callable[[Books], object]] = {
+    "known": lambda books: books.store.known("spring", ["t0"]),
+    "leavers": lambda books: list(books.store.leavers("spring", lambda _: True)),
+    "due": lambda books: books.due(),
+    "owner": lambda books: books.store.owner("x"),
+    "uploaded": lambda books: books.store.uploaded(["a" * 64]),
+    "commit": lambda books: books.finish(1),
+    "settle": lambda books: books.write(books.money(books.submit(2)[1], MoneyKind.RELEASE, 40)),
+    "adopt": lambda books: books.adopt([books.task(0)]),
+    "history": lambda books: books.store.history("t0"),
+    "newest": lambda books: books.store.newest(),
+    "run's tasks": lambda books: list(books.store.tasks(TaskQuery(manifest="spring", run=1))),
+}
+SMALL = {"manifests", "runs", "meta", "migrations"}
+"""Tables of a few rows, which may be read whole."""
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Iterator[Books]:
+    """A ledger with three pending tasks."""
+    with Store.open(tmp_path / "ledger.sqlite3", "sandbox") as store:
+        made = Books(store)
+        made.begin()
+        made.adopt([made.task(n) for n in range(3)])
+        yield made
+
+
+def scans(books: Books, act: Callable[[Books], object]) -> list[str]:
+    """Return the steps of the plans of all statements of an action that read a big table without an index."""
+    said: list[tuple[str, object]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
+        said.append((statement, parameters))
+
+    sa.event.listen(books.store._opened.reading, "before_cursor_execute", note)
+    act(books)
+    sa.event.remove(books.store._opened.reading, "before_cursor_execute", note)
+    assert said
+    found = []
+    with books.store._opened.reading.connect() as connection:
+        for statement, parameters in said:
+            if statement.split()[0] not in {"SELECT", "UPDATE", "DELETE"}:
+                continue
+            one = parameters[0] if isinstance(parameters, list) else parameters
+            assert isinstance(one, tuple)
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", one).all()
+            steps = [str(row[3]) for row in plan]
+            found += [f"{step} | {statement}" for step in steps if step.startswith("SCAN") and step.split()[1] not in SMALL]
+    return found
+
+
+@pytest.mark.parametrize("act", HOT.values(), ids=HOT.keys())
+def test_no_table_is_read_from_end_to_end(books: Books, act: Callable[[Books], object]) -> None:
+    """Every statement finds its rows by an index."""
+    assert scans(books, act) == []
+
+
+def test_a_run_opens_by_indexes(books: Books) -> None:
+    """Opening a run sums over covering indexes and finds live attempts in their own index."""
+    left = {step.split(" | ")[0] for step in scans(books, lambda made: made.open())}
+    assert all("USING" in step and "INDEX" in step for step in left), left
+
+
+def test_the_page_of_due_tasks_needs_no_sorting(books: Books) -> None:
+    """The partial index gives pending tasks in their order."""
+    with books.store._opened.reading.connect() as connection:
+        plan = connection.exec_driver_sql(
+            "EXPLAIN QUERY PLAN SELECT ident FROM tasks "
+            "WHERE state = 'pending' AND wanted = 1 AND manifest_id = 1 AND position > 5 ORDER BY position"
+        ).all()
+    assert [str(row[3]) for row in plan] == ["SEARCH tasks USING INDEX ix_tasks_due (manifest_id=? AND position>?)"]
