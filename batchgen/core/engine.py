@@ -39,7 +39,6 @@ from batchgen.core.messages import (
     SendCreate,
     SendUpload,
     Step,
-    StopAsked,
     StopReason,
 )
 from batchgen.core.model import Instant
@@ -136,7 +135,7 @@ class Engine:
                 self._landings.files.downloaded(event)
             case DueArrived():
                 self._submissions.due_arrived(event)
-            case StopAsked():
+            case _:  # StopAsked
                 self._desk.halt(STOPS[event.reason])
 
     def _answered(self, event: Answered) -> None:
@@ -150,7 +149,7 @@ class Engine:
                 self._submissions.uploaded(request, cast("Answer[StoredFile]", event.answer))
             case CheckUpload() as request:
                 self._submissions.trials.checked(request, cast("Answer[StoredFile]", event.answer))
-            case AskBalance():
+            case _:  # AskBalance
                 self._balance(cast("Answer[Balance]", event.answer))
 
     def _weather(self, event: Answered) -> None:

@@ -78,8 +78,8 @@ class Trials:
     def _forget(self, upload: Upload) -> None:
         for accused in self._accused:
             accused.innocent = accused.innocent or upload.sha256 in accused.references
-        if self._uploads.known.pop(upload.sha256, None) is not None:
-            self._desk.write(UploadForgotten(upload.sha256, self._desk.now))
+        self._uploads.known.pop(upload.sha256, None)
+        self._desk.write(UploadForgotten(upload.sha256, self._desk.now))
 
     def judged(self) -> list[Accused]:
         """Return those about whom all is known now, innocent or not."""
