@@ -240,10 +240,10 @@ def test_a_balance_that_is_not_told_is_not_asked_in_a_loop(answer: Answer[object
         world = World(balance=0)
         world.always[SendCreate] = lambda _: bad(Verdict.FUNDS)
         world.always[AskBalance] = lambda _: answer
-        run = drive(a_book(some_tasks(2)), world, policy)
+        run = drive(a_book(some_tasks(2)), world, policy, Stage(dice=lambda: 0.9))
         expected = ExitCode.STOPPED_EARLY if answer.verdict is Verdict.INVALID else ExitCode.UNAVAILABLE
         assert code(run) is expected
-        assert len(world.sent(AskBalance)) < 200 * (1 if answer.verdict is Verdict.INVALID else 100)
+        assert len(world.sent(AskBalance)) < (5 if answer.verdict is Verdict.INVALID else 250)
 
 
 def test_a_refused_key_stops_at_once() -> None:
@@ -286,7 +286,7 @@ def test_an_attempt_that_gets_no_answer_is_left_while_the_service_works() -> Non
     world.always[SendCreate] = lambda r: LOST if r.key == first else world.buy(START, r.key, r.body)
     helper = a_task("other", position=0, manifest="n", model="z-image")
     book = a_book([*tasks, helper], Manifest("m", "m"), Manifest("n", "n"))
-    run = drive(book, world)
+    run = drive(book, world, FAST, Stage(dice=lambda: 0.9))
     assert run.book.states == {"t0": TaskState.RENDERING, "t1": TaskState.DONE, "other": TaskState.DONE}
     assert code(run) is ExitCode.UNAVAILABLE
 

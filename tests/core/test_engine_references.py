@@ -103,7 +103,7 @@ def test_an_upload_that_the_service_never_takes_is_left() -> None:
     world = World(render_time=3600.0)
     world.always[SendUpload] = lambda _: LOST
     tasks = [a_task("t0", position=0), *(a_task(f"t{n}", reference(), position=n) for n in range(1, 40))]
-    run = drive(a_book(tasks), world)
+    run = drive(a_book(tasks), world, FAST, Stage(dice=lambda: 0.9))
     assert run.book.states["t0"] is TaskState.DONE
     assert run.book.states["t1"] is TaskState.PENDING
     assert run.ended is not None
@@ -185,7 +185,7 @@ def test_many_tasks_with_a_forgotten_reference() -> None:
         world.always[SendCreate] = lambda r: GONE if b"/old" in r.body else world.buy(START, r.key, r.body)
 
     def slow(request: Request) -> float:
-        return 0.2 + len([r for r in world.sent(SendCreate)]) * 0.9 if isinstance(request, SendCreate) else 0.3
+        return 0.2 + len(world.sent(SendCreate)) * 0.9 if isinstance(request, SendCreate) else 0.3
 
     for delay in (None, slow):
         world = World(render_time=0.0)
@@ -193,6 +193,18 @@ def test_many_tasks_with_a_forgotten_reference() -> None:
         run = drive(with_old_upload(a_book(some_tasks(25, reference()))), world, FAST, Stage(delay=delay))
         assert set(run.book.states.values()) == {TaskState.DONE}
         assert len(run.world.sent(SendUpload)) == 1
+
+
+def test_tasks_that_were_ready_wait_again_when_their_reference_is_forgotten() -> None:
+    """A task is not sent with an upload that another's refusal has proved gone; it waits for the new one."""
+    book = drive(a_book([a_task("first")])).book
+    book.adopt([a_task(f"t{n}", reference(), position=n + 1) for n in range(9)])
+    world = World()
+    world.always[SendCreate] = lambda r: GONE if b"/old" in r.body else world.buy(START, r.key, r.body)
+    run = drive(with_old_upload(book), world, replace(FAST, in_flight=1))
+    assert set(run.book.states.values()) == {TaskState.DONE}
+    assert len(run.world.sent(SendUpload)) == 1
+    assert sum(len(run.book.of(f"t{n}")) for n in range(9)) < 15
 
 
 def test_a_task_with_two_references_is_innocent_if_one_was_forgotten() -> None:

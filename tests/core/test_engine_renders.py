@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -15,7 +16,7 @@ from batchgen.core.retry import DOWNLOAD_TRIES, REFRESHES
 from batchgen.core.states import AttemptState, TaskState
 from batchgen.errors import ExitCode
 from tests.core.test_engine_purchases import code
-from tests.core.world import FAST, START, Stage, World, a_book, a_task, bad, drive, failed_render, says, some_tasks, trouble
+from tests.core.world import FAST, START, Stage, World, a_book, a_task, bad, dies_at, drive, failed_render, says, some_tasks, trouble
 
 
 def test_polls_keep_their_distance() -> None:
@@ -23,7 +24,7 @@ def test_polls_keep_their_distance() -> None:
     world = World(render_time=600.0)
     drive(a_book(some_tasks(1)), world)
     times = world.times(AskStatus)
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
     assert times[0] >= first_look(Policy().poll, START + world.latency)
     assert min(gaps) >= 5.0
     assert 25.0 < gaps[-1] <= 31.0
@@ -213,7 +214,7 @@ def test_an_edit_while_in_flight() -> None:
     """The old attempt is finished and kept, then the new fingerprint is bought."""
     for stop_at in (3, 8):
         world = World()
-        died = drive(a_book(some_tasks(1)), world, FAST, Stage(die=lambda n, _, at=stop_at: "sent" if n == at else ""))
+        died = drive(a_book(some_tasks(1)), world, FAST, Stage(die=dies_at(stop_at, "sent")))
         died.book.adopt([a_task("t0", prompt="another")])
         run = drive(died.book, world)
         old, new = run.book.of("t0")
@@ -225,7 +226,7 @@ def test_an_edit_while_in_flight() -> None:
 
 def test_an_edit_while_in_flight_whose_old_render_fails() -> None:
     """The failure of the old fingerprint is not held against the new one."""
-    died = drive(a_book(some_tasks(1), Manifest("m", "m", retries=0)), World(), FAST, Stage(die=lambda n, _: "sent" if n == 8 else ""))
+    died = drive(a_book(some_tasks(1), Manifest("m", "m", retries=0)), World(), FAST, Stage(die=dies_at(8, "sent")))
     died.book.adopt([a_task("t0", prompt="another")])
     world = died.world.script(AskStatus, lambda r: failed_render(r.task_id))
     assert code(drive(died.book, world)) is ExitCode.DONE
@@ -234,7 +235,7 @@ def test_an_edit_while_in_flight_whose_old_render_fails() -> None:
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_task_that_left_the_manifest_in_flight(fails: bool) -> None:
     """It is finished, and nothing new is bought for it."""
-    died = drive(a_book(some_tasks(1)), World(), FAST, Stage(die=lambda n, _: "sent" if n == 8 else ""))
+    died = drive(a_book(some_tasks(1)), World(), FAST, Stage(die=dies_at(8, "sent")))
     died.book.tasks[1].wanted = False
     if fails:
         died.world.script(AskStatus, lambda r: failed_render(r.task_id))
@@ -251,7 +252,7 @@ def test_a_run_can_die_anywhere(where: str) -> None:
     assert whole > 15
     for step in range(1, whole):
         world = World(files=2)
-        died = drive(a_book(some_tasks(3)), world, FAST, Stage(die=lambda n, _, at=step: where if n == at else ""))
+        died = drive(a_book(some_tasks(3)), world, FAST, Stage(die=dies_at(step, where)))
         run = drive(died.book, world, FAST, Stage(now=died.now + 60.0))
         assert code(run) is ExitCode.DONE
         assert len(world.bought) == 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,59 +29,85 @@ def a_lane(**header: object) -> Lane:
     return Lane(Manifest("m", "m", **header))  # type: ignore[arg-type]  # named as the Manifest's own
 
 
-@given(st.integers(0, 60), st.integers(1, 7), st.data())
-def test_no_task_is_lost_or_taken_twice(count: int, size: int, data: st.DataObject) -> None:
-    """Pages read at any moment, tasks submitted, ended, failed for good and given back meanwhile: each is ended exactly once."""
-    lane, pending, flying, ended = a_lane(), list(range(count)), list[DueTask](), list[int]()
-    resumed = [pending.pop(data.draw(st.integers(0, len(pending) - 1))) for _ in range(min(count, 3))]
-    for row in resumed:
-        lane.hold(row)
-        flying.append(due(row))
+def is_drained(lane: Lane) -> bool:
+    """Ask afresh."""
+    return lane.drained
+
+
+def asked(lane: Lane) -> FetchDue:
+    """Return the page that a lane asks for."""
+    request = lane.fetch()
+    assert request is not None
+    return request
+
+
+@dataclass(slots=True)
+class Traffic:
+    """A lane's tasks on their way: pending in the ledger, in flight, ended."""
+
+    lane: Lane
+    size: int
+    pending: list[int]
+    flying: list[DueTask] = field(default_factory=list)
+    ended: list[int] = field(default_factory=list)
     reading: DueArrived | None = None
 
-    def submit() -> None:
-        if lane.due:
-            task = lane.due.popleft()
-            pending.remove(task.row)
-            flying.append(task)
+    def submit(self) -> None:
+        """Send the next task."""
+        if self.lane.due:
+            task = self.lane.due.popleft()
+            self.pending.remove(task.row)
+            self.flying.append(task)
 
-    def end() -> None:
-        if flying:
-            task = flying.pop(0)
-            ended.append(task.row)
-            lane.let_go(task.row)
+    def end(self) -> None:
+        """End the oldest task in flight."""
+        if self.flying:
+            task = self.flying.pop(0)
+            self.ended.append(task.row)
+            self.lane.let_go(task.row)
 
-    def give_back() -> None:
-        if flying:
-            task = flying.pop()
-            pending.append(task.row)
-            lane.again(task)
+    def give_back(self) -> None:
+        """Let the newest task in flight be due again."""
+        if self.flying:
+            task = self.flying.pop()
+            self.pending.append(task.row)
+            self.lane.again(task)
 
-    moves: list[Callable[[], None]] = [submit, submit, end, give_back]
-    for _ in range(data.draw(st.integers(0, 200))):
-        request = lane.fetch()
+    def read(self) -> None:
+        """Read a page, if one is wanted; it arrives later."""
+        request = self.lane.fetch()
         if request:
-            reading = page(request, pending, size)  # what the ledger says now; it arrives later
+            self.reading = page(request, self.pending, self.size)
+
+    def arrive(self) -> None:
+        """Let the page arrive."""
+        if self.reading:
+            self.lane.arrived(self.reading)
+            self.reading = None
+
+
+@given(st.integers(0, 60), st.integers(1, 7), st.data())
+def test_no_task_is_lost_or_taken_twice(count: int, size: int, data: st.DataObject) -> None:
+    """Pages read at any moment, tasks submitted, ended and given back meanwhile: each is ended exactly once."""
+    traffic = Traffic(a_lane(), size, list(range(count)))
+    for _ in range(min(count, 3)):
+        row = traffic.pending.pop(data.draw(st.integers(0, len(traffic.pending) - 1)))
+        traffic.lane.hold(row)
+        traffic.flying.append(due(row))
+    moves = [traffic.submit, traffic.submit, traffic.end, traffic.give_back, traffic.arrive]
+    for _ in range(data.draw(st.integers(0, 200))):
+        traffic.read()
         data.draw(st.sampled_from(moves))()
-        if reading and data.draw(st.booleans()):
-            lane.arrived(reading)
-            reading = None
-    while not (lane.drained and not flying):
-        request = lane.fetch()
-        reading = page(request, pending, size) if request else reading
-        if reading:
-            lane.arrived(reading)
-            reading = None
-        submit()
-        end()
-    assert sorted(ended) == list(range(count))
+    while not traffic.lane.drained or traffic.flying:
+        for move in (traffic.read, traffic.arrive, traffic.submit, traffic.end):
+            move()
+    assert sorted(traffic.ended) == list(range(count))
 
 
 def test_the_next_page_is_read_before_the_present_one_ends() -> None:
     """One page at a time, and the next as soon as half a page is left."""
     lane = a_lane()
-    request = lane.fetch()
-    assert request is not None
+    request = asked(lane)
     assert (request.after, request.limit) == (-1, PAGE)
     assert lane.fetch() is None
     assert lane.reading
@@ -89,21 +115,19 @@ def test_the_next_page_is_read_before_the_present_one_ends() -> None:
     assert lane.fetch() is None
     while len(lane.due) >= PAGE // 2:
         lane.due.popleft()
-    following = lane.fetch()
-    assert following is not None
+    following = asked(lane)
     assert following.after == PAGE - 1
-    assert not lane.drained
+    assert is_drained(lane) is False
     lane.arrived(page(following, list(range(PAGE)), PAGE))
     lane.due.clear()
-    assert lane.drained
+    assert is_drained(lane) is True
     assert lane.fetch() is None
 
 
 def test_a_stopped_lane_takes_no_page() -> None:
     """It is drained, asks for nothing, and what arrives late is not taken; the first reason stands."""
     lane = a_lane()
-    request = lane.fetch()
-    assert request is not None
+    request = asked(lane)
     assert list(lane.stop("first", broken=True)) == []
     lane.arrived(page(request, [0, 1], PAGE))
     assert not lane.due
@@ -123,18 +147,14 @@ def test_places() -> None:
 
 def test_canaries() -> None:
     """While canaries are out, nothing else leaves; a canary that failed stops the manifest."""
-    lane = a_lane(canary=2)
-    assert not lane.canary_waits
-    lane.in_flight = 2
-    assert lane.canary_waits
-    lane.succeeded()
-    lane.in_flight = 1
-    assert lane.canary_waits
-    assert "canary" in lane.failed(refused=False)
-    lane.succeeded()
-    lane.in_flight = 9
-    assert not lane.canary_waits
+    lane, waits = a_lane(canary=2), list[bool]()
+    for flying, rendered in ((0, 0), (2, 0), (1, 1), (9, 2)):
+        lane.in_flight, lane.successes = flying, rendered
+        waits.append(lane.canary_waits)
+    assert waits == [False, True, True, False]
     assert lane.failed(refused=False) == ""
+    lane.successes = 1
+    assert "canary" in lane.failed(refused=False)
 
 
 def test_failures_in_a_row() -> None:

@@ -18,6 +18,7 @@ from tests.core.world import a_task, base_price, reference
 
 K, T, A = ActionKind, TaskState, AttemptState
 TASK = a_task("t0")
+NO_BUDGET, USUAL = Budget(), Policy()
 
 
 def known(state: TaskState, live: AttemptState | None = None, *, changed: bool = False) -> KnownTask:
@@ -78,7 +79,7 @@ def test_leavers(state: TaskState) -> None:
 # ---------------------------------------------------------------- the forecast
 
 
-def forecast(tasks: list[Task], budget: Budget = Budget(), policy: Policy = Policy(), uploaded: tuple[str, ...] = ()) -> PlanFacts:
+def forecast(tasks: list[Task], budget: Budget = NO_BUDGET, policy: Policy = USUAL, uploaded: tuple[str, ...] = ()) -> PlanFacts:
     """Forecast new tasks at 5 credits each; the price of z-image is known to be 2."""
     manifest = Manifest("m", "m", budget)
     prices = Prices(base_price, {"z-image?": 2})

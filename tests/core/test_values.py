@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib import import_module
 from itertools import product
+from pkgutil import iter_modules
+from types import ModuleType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchgen import core
 from batchgen.core.answers import NOT_DONE, Verdict
 from batchgen.core.desk import Desk
 from batchgen.core.facts import AttemptFacts
+from batchgen.core.flights import Flights
 from batchgen.core.glob import matches
-from batchgen.core.messages import AttemptMoved, Ended, MoneyKind, MoneyMoved, TaskMoved
+from batchgen.core.lanes import Lane
+from batchgen.core.messages import AskStatus, AttemptMoved, Ended, MoneyKind, MoneyMoved, TaskMoved
 from batchgen.core.model import Reference, Spec, canonical_json, client_request_id
 from batchgen.core.policy import OnLostAnswer, Quote
 from batchgen.core.pricing import Prices, model_of, paid, price_key
@@ -23,7 +29,7 @@ from batchgen.core.retry import CAP, FLOOR, Fate, backoff, judge_create
 from batchgen.core.sidecar import sidecar, utc
 from batchgen.core.states import AttemptState, TaskState
 from batchgen.errors import ExitCode, IllegalMove
-from tests.core.world import START, reference
+from tests.core.world import FAST, START, Stage, World, a_book, a_task, base_price, drive, reference
 
 TEXT = st.text(st.characters(codec=None), max_size=20)
 
@@ -247,6 +253,36 @@ def test_only_what_is_in_doubt_is_decided() -> None:
     """A decision about any other attempt is refused."""
     with pytest.raises(IllegalMove):
         resolve(InDoubt(7, replace(DOUBT, state=AttemptState.ACCEPTED)), Decision.RESEND, at=START)
+
+
+def test_core_is_pure() -> None:
+    """No module of the core can reach the clock, the dice, the disk or the network: it has none of them in its names."""
+    outside = {"os", "pathlib", "time", "random", "asyncio", "anyio", "logging", "httpx", "sqlalchemy", "yaml"}
+    for info in iter_modules(core.__path__):
+        module = import_module(f"batchgen.core.{info.name}")
+        known = {value.__name__ for value in vars(module).values() if isinstance(value, ModuleType)}
+        assert not known & outside, info.name
+
+
+def test_a_timer_that_was_set_anew_rings_once() -> None:
+    """The last instant counts, and an attempt that was left does not ring at all."""
+    book = a_book([a_task("t0"), a_task("t1", position=1)])
+    drive(book, World(), FAST, Stage(die=lambda n, _: "sent" if n == 6 else ""))
+    facts = book.opening(START).live
+    desk = Desk.__new__(Desk)
+    desk.prices, desk.now = Prices(base_price, {}), START
+    flights, lane = Flights(desk), Lane(book.manifests["m"])
+    for fact in facts:
+        flights.resume(fact, lane)
+    first, second = flights.lives()
+    flights.schedule(first, START + 5.0)
+    flights.leave(second, "for a reason")
+    flights.wake()
+    assert flights.next_poll() is None
+    desk.now = START + 5.0
+    flights.wake()
+    assert flights.next_poll() == AskStatus(first.key, first.task_id)
+    assert flights.next_poll() is None
 
 
 def test_the_first_reason_to_halt_stands() -> None:

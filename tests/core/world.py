@@ -144,7 +144,7 @@ class World:
         if isinstance(request, FetchDue):
             return book.due(request)
         waiting = self.scripts.get(type(request))
-        said = waiting.pop(0) if waiting else None
+        said: object = waiting.pop(0) if waiting else None
         said = said if said is not None else self.always.get(type(request))
         said = said(request) if callable(said) else said
         if isinstance(request, Download):
@@ -230,6 +230,11 @@ class Run:
 
 Halfway = Callable[[int, Step], str]
 """Called with the number of a step: returns '' to go on, or where to die: before its commit, after it, or after the sends."""
+
+
+def dies_at(last: int, where: str) -> Halfway:
+    """Die at this step: `before` its commit, `after` it, or when its requests were `sent`."""
+    return lambda step, _: where if step == last else ""
 
 
 def no_dice() -> float:
