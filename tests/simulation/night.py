@@ -48,9 +48,11 @@ class Night:
     restores: bool = field(init=False)
     backup: bytes | None = None
     started: bool = False
+    spent_elsewhere: int = 0  # as counted when the night began
 
     def __post_init__(self) -> None:
         """Draw what stays the same all night."""
+        self.spent_elsewhere = self.tally.injected[Trouble.SPENT_ELSEWHERE]
         rng = self.rng = Random(self.seed)  # noqa: S311 - a simulation, no secret
         start = MORNING + rng.uniform(0, 2 * DAY)
         timeline, weather = Timeline(start), Weather.draw(rng, self.tally)
@@ -102,7 +104,7 @@ class Night:
         if rng.random() < 0.15:
             prices = {name: max(1, round(price * rng.choice((0.5, 1.0, 1.5, 3.0)))) for name, price in prices.items()}
             self.tally.injected[Trouble.PRICE_DIFFERS] += prices != CATALOGUE
-        changes = rng.random() < 0.08
+        changes = rng.random() < 0.12
         memory = 365 * DAY if self.restores else rng.choice((policy.replay_window + HOUR, policy.replay_window + HOUR, 365 * DAY))
         return Rules(
             prices=prices,
@@ -110,7 +112,7 @@ class Night:
             changes_at=(start // DAY + 1) * DAY,
             key_first=rng.random() < 0.5,
             key_memory=policy.replay_window / 20 if self.careless else memory,
-            remembers_refusals=rng.random() < 0.2,
+            remembers_refusals=rng.random() < 0.4 and not self.restores,
             in_work=rng.choice((0.0, 0.0, 0.0, 3.0)),
             success=rng.choice((200, 201, 202)),
             same_upload=rng.random() < 0.7 or self.restores,
@@ -184,6 +186,8 @@ class Night:
             later(begins, "key_works", False)  # noqa: FBT003 - a value to set
         if weather.strikes(Trouble.DISABLED):
             later(begins, "disabled_until", now + begins + lasts)
+        if not self.restores and rng.random() < 0.06 and not weather.calm:
+            scene.timeline.at(now + rng.choice((1.0, 20.0, 120.0)), scene.world.spend_elsewhere)
         if weather.strikes(Trouble.OUTAGE):
             later(begins, "outage_until", now + begins + lasts)
 
@@ -248,7 +252,8 @@ class Night:
         audit.renders(calm=False)
         audit.guards_hold()
         keep = self.policy.account.keep_balance
-        if keep is not None and self.scene.world.lowest_bought < keep and not self._surprises:
+        others = self.tally.injected[Trouble.SPENT_ELSEWHERE] > self.spent_elsewhere
+        if keep is not None and not others and self.scene.world.lowest_bought < keep and not self._surprises:
             raise Broken(f"keep_balance {keep}: the balance fell to {self.scene.world.lowest_bought}")
 
     # ---------------------------------------------------------------- the morning after

@@ -196,7 +196,8 @@ class Process:
         events: list[Event] = []
         circles, before = 0, -1.0
         while True:
-            self._fuse.point("before a step")
+            if events:
+                self._fuse.point("after an answer was heard")
             now = self._scene.timeline.now
             circles, before = (circles + 1 if now == before else 0), now
             if circles > SPIN:

@@ -34,12 +34,13 @@ class Trouble(StrEnum):
     DISABLED = "API disabled"
     # the account
     CREDITS_SHORT = "insufficient credits"
+    SPENT_ELSEWHERE = "credits spent by others"
     PRICE_DIFFERS = "price differs from the catalogue"
     PRICE_CHANGED = "price changed at midnight"
     FINAL_SILENT = "final credits not told"
     KEYS_FORGOTTEN = "idempotency key forgotten"
     REFUSED_REPEAT = "repeat of a purchase refused by other checks"
-    REFUSAL_REPEATED = "remembered refusal repeated"
+    REFUSAL_REMEMBERED = "refusal remembered for its key"
     CONFLICT_IN_WORK = "conflict while the first is in work"
     CONFLICT = "conflict out of nothing"
     INVALID = "request refused as invalid"
@@ -118,7 +119,7 @@ class Weather:
     @classmethod
     def draw(cls, rng: Random, tally: Tally) -> Weather:
         """Draw a night's weather: how stormy, and which kinds come more often."""
-        storm = rng.choice((0.0, 0.01, 0.02, 0.05, 0.1, 0.25))
+        storm = rng.choice((0.0, 0.02, 0.05, 0.1, 0.2, 0.3))
         rates = {}
         for trouble in Trouble:
             rate = storm * rng.choice((0.0, 0.0, 0.3, 1.0, 3.0)) / 3

@@ -44,6 +44,7 @@ class Rules:
     hopeless: frozenset[str] = frozenset()  # prompts whose renders always fail
     first_fails: frozenset[str] = frozenset()  # prompts whose first render fails
     renders_take: tuple[float, float] = (5.0, 300.0)
+    two_results: float = 0.1  # share of renders with two files
 
 
 @dataclass(slots=True)
@@ -128,7 +129,7 @@ class World:
                 return self._say(200, {"current_credits": self.balance})
 
     def _gate(self) -> Reply | None:
-        if not self.key_works:
+        if not self.key_works and not self.weather.calm:
             return self._error(401, "api_key_revoked")
         if self.timeline.now < self.disabled_until and not self.weather.calm:
             return self._error(503, "public_api_disabled")
@@ -150,18 +151,16 @@ class World:
 
     def _known(self, key: str, body: bytes) -> Reply | None:
         """Answer a key that is known already."""
+        now = self.timeline.now
+        for old in [old for old, kept in self._keys.items() if now - kept.at > self.rules.key_memory]:
+            del self._keys[old]
+            self.weather.note(Trouble.KEYS_FORGOTTEN)
         known = self._keys.get(key)
         if known is None:
-            return None
-        now = self.timeline.now
-        if now - known.at > self.rules.key_memory:
-            del self._keys[key]
-            self.weather.note(Trouble.KEYS_FORGOTTEN)
             return None
         if known.body != body:
             return self._error(409, "idempotency_conflict")
         if known.refusal is not None:
-            self.weather.note(Trouble.REFUSAL_REPEATED)
             return known.refusal
         if now - known.at < self.rules.in_work and not self.weather.calm:
             self.weather.note(Trouble.CONFLICT_IN_WORK)
@@ -174,6 +173,7 @@ class World:
         if known is not None and known.purchase is not None:
             self.weather.note(Trouble.REFUSED_REPEAT)
         elif known is None and self.rules.remembers_refusals:
+            self.weather.note(Trouble.REFUSAL_REMEMBERED)
             self._keys[key] = Remembered(body, self.timeline.now, None, refusal)
 
     def _checks(self, asked: Mapping[str, object]) -> Reply | None:
@@ -199,6 +199,8 @@ class World:
         assert isinstance(facts, dict)
         name = price_key(str(asked["model"]), {k: v for k, v in facts.items() if k != "referenceMediaItems"})
         if self.rules.later_prices and self.timeline.now >= self.rules.changes_at:
+            if self.rules.later_prices[name] != self.rules.prices[name]:
+                self.weather.note(Trouble.PRICE_CHANGED)
             return self.rules.later_prices[name]
         return self.rules.prices[name]
 
@@ -206,7 +208,7 @@ class World:
         rng, now = self.weather.rng, self.timeline.now
         price = self.price(asked)
         prompt = str(asked["prompt"])
-        purchase = Purchase(key, body, prompt, f"task_{len(self.purchases) + 1:04d}", price, now, results=1 + (rng.random() < 0.1))
+        purchase = Purchase(key, body, prompt, f"task_{len(self.purchases) + 1:04d}", price, now, results=1 + (rng.random() < self.rules.two_results))
         self.purchases[purchase.task_id] = purchase
         self._keys[key] = Remembered(body, now, purchase)
         self._pay(price)
@@ -255,6 +257,12 @@ class World:
     def _pay(self, credits: Credits) -> None:
         self.balance -= credits
         self.lowest_bought = min(self.lowest_bought, self.balance)
+
+    def spend_elsewhere(self) -> None:
+        """Somebody else uses the same wallet."""
+        if self.balance > 0:
+            self.weather.note(Trouble.SPENT_ELSEWHERE)
+            self.balance = self.weather.rng.choice((0, 15))
 
     def calm_down(self) -> None:
         """No further trouble; what hangs is finished soon, and the account is filled up."""
