@@ -1,0 +1,56 @@
+"""Where a report goes: a file that appears whole or not at all, or stdout."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+from batchgen.errors import UsageError
+
+
+@contextmanager
+def text_place(file: str) -> Iterator[TextIO]:
+    """Give a stream for text; `-` is stdout. Raises UsageError if it cannot be written."""
+    if file == "-":
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    with bytes_place(file) as raw:
+        stream = io.TextIOWrapper(raw, encoding="utf-8", newline="")
+        yield stream
+        stream.flush()
+        stream.detach()
+
+
+@contextmanager
+def bytes_place(file: str) -> Iterator[BinaryIO]:
+    """Give a stream for bytes. Raises UsageError if it cannot be written."""
+    try:
+        with _whole(Path(file).resolve()) as stream:
+            yield stream
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def _whole(place: Path) -> Iterator[BinaryIO]:
+    """Let a file appear whole or not at all, so that nobody reads half a report; a device or a pipe is written as it is."""
+    if place.exists() and not place.is_file():
+        with place.open("wb") as stream:
+            yield stream
+        return
+    part = place.with_name(place.name + ".part")
+    try:
+        with part.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(place)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
