@@ -16,4 +16,5 @@ def program(tmp_path: Path) -> Iterator[Program]:
     (folder / "batchgen.yaml").write_text(WORKSPACE)
     made = Program(folder, {"RIVYA_API_KEY": SECRET})
     yield made
+    made.kill()
     made.check_secret()

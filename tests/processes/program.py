@@ -31,6 +31,13 @@ sandbox:
   in_flight: 20
   poll: {first: 0.1, every: 0.1, slowest: 0.5}
 """
+MEASURED = """\
+import sys
+from batchgen.cli.main import main
+code = main(sys.argv[1:])
+sys.stderr.write(next(line for line in open("/proc/self/status") if line.startswith("VmHWM:")))
+sys.exit(code)
+"""
 PATIENCE = 60.0
 """Seconds after which a process that should have ended has not, on any machine."""
 
@@ -92,6 +99,7 @@ class Program:
     environ: dict[str, str] = field(default_factory=dict)
     sandboxed: bool = True
     heard: list[Path] = field(default_factory=list)
+    running: list[Running] = field(default_factory=list)
 
     def start(self, *arguments: str, **environ: str) -> Running:
         """Start a command."""
@@ -110,11 +118,28 @@ class Program:
                 stdout=stdout,
                 stderr=stderr,
             )
-        return Running(process, out, err)
+        self.running.append(Running(process, out, err))
+        return self.running[-1]
 
     def __call__(self, *arguments: str, **environ: str) -> Said:
         """Run a command to its end."""
         return self.start(*arguments, **environ).end()
+
+    def measured(self, *arguments: str, **environ: str) -> tuple[Said, float]:
+        """Run a command to its end; return the most memory that it ever had, in MB.
+
+        The process reads its own mark: what the system reports about a child counts the memory that it shared before exec.
+        """
+        said = self.start_python("-c", MEASURED, *arguments, **environ).end()
+        kilobytes = next(line for line in said.err.splitlines() if line.startswith("VmHWM:"))
+        return said, int(kilobytes.split()[1]) / 1024
+
+    def kill(self) -> None:
+        """End what a failed test left running."""
+        for running in self.running:
+            if running.process.poll() is None:
+                running.process.kill()
+                running.process.wait()
 
     def manifest(self, text: str, name: str = "m.yaml") -> str:
         """Write a manifest."""
@@ -220,6 +245,7 @@ def serving(folder: Path, faults: str = "") -> Iterator[Service]:
         yield service
     finally:
         service.stop()
+        service.program.kill()
 
 
 def check_settled(program: Program, books: Mapping[str, object], tasks: int) -> None:
