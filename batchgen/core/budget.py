@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from batchgen.core.facts import Spending
+from batchgen.core.messages import BudgetLeft
 from batchgen.core.model import Credits, Manifest
 from batchgen.core.policy import Policy
 
@@ -55,6 +56,7 @@ class Budgets:
         self.today = spending.today
         self._limits = {scope: limit for scope, limit in _limits(manifests, policy) if limit is not None}
         self._used: Counter[Scope] = Counter(_spent(spending))
+        self._left: tuple[BudgetLeft, ...] | None = None  # until the next change; whoever watches asks after each step
 
     def roll(self, today: str) -> None:
         """Begin a new day: what was used on another day no longer counts against it."""
@@ -64,6 +66,14 @@ class Budgets:
             if scope.span == "day" or (scope.span == "month" and today[:7] != self.today[:7]):
                 del self._used[scope]
         self.today = today
+        self._left = None
+
+    @property
+    def left(self) -> tuple[BudgetLeft, ...]:
+        """Return every budget that applies, for whoever watches."""
+        if self._left is None:
+            self._left = tuple(BudgetLeft(str(scope), limit, self._used[scope]) for scope, limit in self._limits.items())
+        return self._left
 
     def refusal(self, manifest: str, credits: Credits) -> Refusal | None:
         """Return the first budget that `credits` more would exceed."""
@@ -75,11 +85,13 @@ class Budgets:
 
     def hold(self, manifest: str, credits: Credits, day: str, *, this_run: bool = True) -> None:
         """Count a hold of an attempt whose first hold was on `day`."""
+        self._left = None
         for scope in self._scopes(manifest, day, this_run=this_run):
             self._used[scope] += credits
 
     def release(self, manifest: str, credits: Credits, day: str, *, this_run: bool) -> None:
         """Give back a hold, or part of it."""
+        self._left = None
         for scope in self._scopes(manifest, day, this_run=this_run):
             self._used[scope] -= credits
 

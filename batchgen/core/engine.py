@@ -328,5 +328,9 @@ class Engine:
             failed=desk.failed + desk.blocked - self._already_failed,
             held=self._flights.open_holds,
             captured=desk.captured,
-            waiting_for=self._submissions.closed or next((why for why in held_back if why), ""),
+            waiting_for=desk.halted.reason if desk.halted else self._submissions.closed or next((why for why in held_back if why), ""),
+            per_minute=desk.pace.per_minute,
+            places=self._submissions.places,
+            budgets=desk.budgets.left,
+            stopping=desk.halted is not None,
         )

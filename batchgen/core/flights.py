@@ -79,6 +79,8 @@ class Flights:
                 price_key=live.price_key,
                 day=live.day,
                 at=desk.now,
+                manifest=due.task.manifest,
+                task=due.task.id,
             )
         )
         desk.prices.probe(live.price_key, key)
@@ -185,13 +187,16 @@ class Flights:
     def move(self, live: Live, event: AttemptEvent, **fields: object) -> None:
         """Move an attempt along its table and write it down."""
         after = states.advance_attempt(live.state, event)
-        self._desk.write(AttemptMoved(live.key, event, live.state, after, self._desk.now, **fields))  # type: ignore[arg-type]  # named as the record's own
+        task = live.due.task
+        named = {"manifest": task.manifest, "task": task.id, **fields}
+        self._desk.write(AttemptMoved(live.key, event, live.state, after, self._desk.now, **named))  # type: ignore[arg-type]  # named as the record's own
         live.state = after
 
     def move_task(self, live: Live, event: TaskEvent, note: str) -> None:
         """Move an attempt's task along its table and write it down."""
         after = states.advance_task(live.task_state, event)
-        self._desk.write(TaskMoved(live.due.row, event, live.task_state, after, self._desk.now, note, live.due.task.id))
+        task = live.due.task
+        self._desk.write(TaskMoved(live.due.row, event, live.task_state, after, self._desk.now, note, task.id, task.manifest))
         live.task_state = after
 
     def leave(self, live: Live, why: str) -> None:

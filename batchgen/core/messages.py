@@ -10,7 +10,7 @@ A request's answer comes back as an event that carries the request itself, so ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from batchgen.core.answers import Answer, Fault
@@ -183,6 +183,8 @@ class Submitted:
     price_key: str
     day: str
     at: Instant
+    manifest: str = field(default="", compare=False)  # it and the task's id are for whoever watches: the ledger goes by the row
+    task: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,8 @@ class AttemptMoved:
     fault: Fault | None = None
     lost: bool = False  # counts one more answer that was lost
     submitted_at: Instant | None = None  # from when on the replay window counts
+    manifest: str = field(default="", compare=False)  # it and the task's id are for whoever watches
+    task: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +218,7 @@ class TaskMoved:
     at: Instant
     note: str = ""
     task: str = ""
+    manifest: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +293,20 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetLeft:
+    """A budget that applies to a run: its name in words, its limit, and what is spent or held of it."""
+
+    name: str
+    limit: Credits
+    used: Credits
+
+    @property
+    def left(self) -> Credits:
+        """Return what may still be held; never less than nothing."""
+        return max(0, self.limit - self.used)
+
+
+@dataclass(frozen=True, slots=True)
 class Glimpse:
     """The run as the engine sees it now, for whoever watches. The numbers people act on are queries over the ledger, not these."""
 
@@ -300,3 +319,7 @@ class Glimpse:
     held: Credits = 0  # by the attempts in flight
     captured: Credits = 0  # in this run
     waiting_for: str = ""  # in words: why nothing is being submitted, if so
+    per_minute: float = 0.0  # requests that the rate allows now, slow-downs counted; 0 is not known
+    places: int = 0  # tasks that may be in flight at once; 0 is not known
+    budgets: tuple[BudgetLeft, ...] = ()
+    stopping: bool = False  # nothing new leaves; what is in the air lands

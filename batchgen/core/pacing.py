@@ -37,6 +37,11 @@ class Pace:
         self._paused_at = 0.0
         self._busy = 0
 
+    @property
+    def per_minute(self) -> float:
+        """Requests a minute that may leave now, with the slow-down after a 429."""
+        return 60.0 / HEADROOM / (self.interval * self.factor)
+
     def ready(self, now: Instant) -> bool:
         """True if a request may leave now."""
         return now >= self.next_at

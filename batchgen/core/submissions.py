@@ -102,7 +102,8 @@ class Submissions:
 
     def _block(self, lane: Lane, due: DueTask, why: str) -> None:
         after = states.advance_task(TaskState.PENDING, TaskEvent.BLOCKED)
-        self._desk.write(TaskMoved(due.row, TaskEvent.BLOCKED, TaskState.PENDING, after, self._desk.now, why, due.task.id))
+        task = due.task
+        self._desk.write(TaskMoved(due.row, TaskEvent.BLOCKED, TaskState.PENDING, after, self._desk.now, why, task.id, task.manifest))
         self._desk.blocked += 1
         lane.let_go(due.row)
 
@@ -130,6 +131,13 @@ class Submissions:
     def in_flight(self) -> int:
         """Attempts of all manifests that take a place."""
         return sum(lane.in_flight for lane in self.lanes.values())
+
+    @property
+    def places(self) -> int:
+        """How many attempts may be in flight at once, by the policy and the manifests together."""
+        most = self._desk.policy.in_flight
+        own = (most if lane.manifest.in_flight is None else lane.manifest.in_flight for lane in self.lanes.values() if not lane.stopped)
+        return min(most, sum(own))
 
     def next_create(self) -> SendCreate | None:
         """Return the next purchase, written down and ready to send, or None; manifests take turns."""
