@@ -10,7 +10,7 @@ import click
 
 from batchgen import __version__
 from batchgen.cli.group import COMMANDS, Commands
-from batchgen.cli.screen import Screen, abandon_stdout, settle_streams
+from batchgen.cli.screen import Screen, abandon_stdout, abandon_unwritable_stdout, settle_streams
 from batchgen.cli.trouble import Trouble, trouble_of
 from batchgen.errors import ExitCode
 from batchgen.report.text import to_json
@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(screen.code)
     except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001  the last resort: a bug must say what it means for the money
         _trace(screen, error)
+        abandon_unwritable_stdout()
         return _tell(screen, trouble_of(error, screen.code, next((name for name in arguments if name in COMMANDS), "")))
 
 

@@ -80,6 +80,14 @@ def settle_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def abandon_unwritable_stdout() -> None:
+    """Abandon stdout if it cannot be written (a full disk): else Python would try again at its exit, and exit with 120."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        abandon_stdout()
+
+
 def abandon_stdout() -> None:
     """Send what is still buffered nowhere, so that Python says nothing about a broken pipe when it exits."""
     with suppress(OSError, ValueError):
