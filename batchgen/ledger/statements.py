@@ -60,7 +60,13 @@ MOVE_TASK = (
         failures=tasks.c.failures * sa.bindparam("keep_failures", type_=sa.Integer),
     )
 )
-COUNT_FAILURE = sa.update(tasks).where(tasks.c.id == sa.bindparam("row")).values(failures=tasks.c.failures + 1)
+_BOUGHT_AS = sa.select(attempts.c.fingerprint).where(attempts.c.id == sa.bindparam("attempt")).scalar_subquery()
+COUNT_FAILURE = (
+    sa.update(tasks)
+    .where(tasks.c.id == sa.bindparam("row"))
+    # An older wish that failed says nothing about what the manifest wants now.
+    .values(failures=tasks.c.failures + sa.case((tasks.c.fingerprint == _BOUGHT_AS, 1), else_=0))
+)
 MOVE_ATTEMPT = (
     sa.update(attempts)
     .where(attempts.c.id == sa.bindparam("row"), attempts.c.state == sa.bindparam("before"))

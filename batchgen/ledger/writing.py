@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from batchgen.core.messages import (
     AttemptMoved,
+    Controlled,
     MoneyKind,
     MoneyMoved,
     Noted,
@@ -34,6 +35,7 @@ from batchgen.core.states import (
 )
 from batchgen.errors import LedgerConflict
 from batchgen.ledger import statements as sql
+from batchgen.ledger import steering
 from batchgen.ledger.documents import fault_values, urls_text
 from batchgen.ledger.journal import Entry
 from batchgen.ledger.staging import Commit, money_row, sums
@@ -41,7 +43,6 @@ from batchgen.ledger.staging import Commit, money_row, sums
 SLOW_DOWN = "slow_down"
 """The Noted event whose detail is the instant before which no request may start."""
 
-_FAILURES = frozenset({AttemptEvent.FAILED, AttemptEvent.REFUSED})
 _ACCEPTED = frozenset({AttemptEvent.ACCEPTED, AttemptEvent.FOUND_ACCEPTED})
 _DUE_AFRESH = frozenset({TaskEvent.RENEWED, TaskEvent.SUPERSEDED})
 
@@ -122,6 +123,8 @@ def _write_one(commit: Commit, record: Record) -> None:
             _output_saved(commit, record)
         case Noted():
             _noted(commit, record)
+        case Controlled():
+            steering.obey(commit.connection, commit.run, record)
 
 
 def _submitted(commit: Commit, record: Submitted) -> None:
@@ -155,8 +158,8 @@ def _attempt_moved(commit: Commit, record: AttemptMoved) -> None:
             **{f"new_{name}": value for name, value in fault_values(record.fault).items()},
         },
     )
-    if record.event in _FAILURES:
-        commit.update(sql.COUNT_FAILURE, {"row": attempt.task})
+    if record.event is AttemptEvent.FAILED:  # a refusal is no failure of a render: it costs none of the task's retries
+        commit.update(sql.COUNT_FAILURE, {"row": attempt.task, "attempt": attempt.row})
 
 
 def _task_moved(commit: Commit, record: TaskMoved) -> None:

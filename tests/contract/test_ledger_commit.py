@@ -169,7 +169,7 @@ def test_failures_count_until_the_task_is_due_afresh(books: Books) -> None:
     no = AttemptMoved(second, AttemptEvent.REFUSED, AttemptState.SUBMITTING, AttemptState.REFUSED, books.at, fault=fault)
     books.write(no, books.money(second, MoneyKind.RELEASE, 40), back)
     due = books.due()[0]
-    assert (due.attempts, due.failures) == (2, 2)
+    assert (due.attempts, due.failures) == (2, 1)
     assert [attempt.fault.code for attempt in books.history("t0").attempts if attempt.fault] == ["provider_error", "reference_gone"]
     assert books.history("t0").task.note == "try again"
 
