@@ -260,7 +260,7 @@ class World:
 
     def spend_elsewhere(self) -> None:
         """Somebody else uses the same wallet."""
-        if self.balance > 0:
+        if self.balance > 0 and not self.weather.calm:
             self.weather.note(Trouble.SPENT_ELSEWHERE)
             self.balance = self.weather.rng.choice((0, 15))
 
