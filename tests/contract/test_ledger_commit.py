@@ -157,7 +157,7 @@ def test_a_dearer_render_is_held_before_it_is_captured(books: Books) -> None:
 
 
 def test_failures_count_until_the_task_is_due_afresh(books: Books) -> None:
-    """A failed and a refused attempt count; a lost answer does not."""
+    """A failed attempt counts; a refused one and a lost answer do not."""
     row, key = books.submit(0)
     lost = AttemptMoved(key, AttemptEvent.ANSWER_LOST, AttemptState.SUBMITTING, AttemptState.SUBMITTING, books.at, lost=True)
     books.write(lost)
