@@ -153,7 +153,11 @@ class Audit:
         for manifest in manifests:
             budget: Budget = manifest.budget
             name = manifest.name
-            account += [("total", budget.total, name, 0, ""), ("per_run", budget.per_run, name, root, ""), ("per_day", budget.per_day, name, 0, day)]
+            account += [
+                ("total", budget.total, name, 0, ""),
+                ("per_run", budget.per_run, name, root, ""),
+                ("per_day", budget.per_day, name, 0, day),
+            ]
         return [Limit(name, credits, who, run, span) for name, credits, who, run, span in account if credits is not None]
 
     def exhausted(self, manifest: str, price: Credits, now: Instant) -> str:
@@ -172,8 +176,19 @@ class Audit:
         for key, body in bodies.items():
             if self._bodies.get(key, body) != body and key not in self._lost_with_backup:
                 raise Broken(f"the ledger's body of {key} has changed")
+        self._check_moves()
+        for path, sha256 in raw.execute("SELECT path, sha256 FROM outputs"):
+            if path not in self._disk.files or self._disk.files[path].sha256 != sha256:
+                raise Broken(f"the ledger has the output {path}, the disk has not")
+        if raw.execute("PRAGMA foreign_key_check").fetchone():
+            raise Broken("a foreign key leads nowhere")
+
+    def _check_moves(self) -> None:
+        """Follow the log (7, 8)."""
+        raw = self._ledger.raw
         moves: defaultdict[tuple[str, int], list[tuple[str, str]]] = defaultdict(list)
-        for task, attempt, before, after in raw.execute("SELECT task_id, attempt_id, moved_from, moved_to FROM events WHERE moved_to <> '' ORDER BY id"):
+        log = raw.execute("SELECT task_id, attempt_id, moved_from, moved_to FROM events WHERE moved_to <> '' ORDER BY id")
+        for task, attempt, before, after in log:
             moves[("attempt", attempt) if attempt else ("task", task)].append((before, after))
         for number, state in raw.execute("SELECT id, state FROM attempts"):
             _check_way(f"attempt {number}", moves[("attempt", number)], "", state)
@@ -182,11 +197,6 @@ class Audit:
                     raise Broken(f"attempt {number} moved from {before} to {after}")
         for number, state in raw.execute("SELECT id, state FROM tasks"):
             _check_way(f"task {number}", moves[("task", number)], "pending", state)
-        for path, sha256 in raw.execute("SELECT path, sha256 FROM outputs"):
-            if path not in self._disk.files or self._disk.files[path].sha256 != sha256:
-                raise Broken(f"the ledger has the output {path}, the disk has not")
-        if raw.execute("PRAGMA foreign_key_check").fetchone():
-            raise Broken("a foreign key leads nowhere")
 
     def books(self) -> None:
         """Compare the world's books with the ledger's: nothing twice, nothing lost, nothing unexplained.
@@ -245,7 +255,8 @@ class Audit:
 
     def renders(self, *, calm: bool) -> None:
         """Every render that was paid is on disk, or known as on its way. When all is calm, only doubt excuses."""
-        saved = Counter(key for (key,) in self._ledger.raw.execute("SELECT a.client_request_id FROM outputs o JOIN attempts a ON a.id = o.attempt_id"))
+        files = self._ledger.raw.execute("SELECT a.client_request_id FROM outputs o JOIN attempts a ON a.id = o.attempt_id")
+        saved = Counter(key for (key,) in files)
         known = {row.key: row for row in self.rows}
         for purchase in self._world.purchases.values():
             row = known.get(purchase.key)

@@ -77,7 +77,7 @@ class _Passage:
             case _:
                 self._after(up, lambda: self._arrived(trouble))
 
-    def _after(self, seconds: float, happening: Callable[[], None]) -> None:
+    def _after(self, seconds: float, happening: Callable[[], object]) -> None:
         self.network.timeline.at(self.network.timeline.now + seconds, happening)
 
     def _arrived(self, trouble: Trouble | None) -> None:

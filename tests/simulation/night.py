@@ -295,7 +295,7 @@ class Night:
 
     def _reason(self, manifest: object, _ident: object, state: object) -> str:
         """Return the budget that explains why a task is left, or ''."""
-        dearest = max(max(self.scene.world.rules.prices.values()), max(CATALOGUE.values()))
+        dearest = max(*self.scene.world.rules.prices.values(), *CATALOGUE.values())
         return self.scene.audit.exhausted(str(manifest), dearest, self.scene.timeline.now) if state == "pending" else ""
 
     def _nothing_left_but_for_a_reason(self) -> None:

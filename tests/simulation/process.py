@@ -23,7 +23,6 @@ from batchgen.core.messages import (
     AskStatus,
     Download,
     Downloaded,
-    DueArrived,
     Ended,
     Event,
     FetchDue,
@@ -52,7 +51,7 @@ SPIN = 200
 """Steps at one instant before we say that the engine runs in circles."""
 
 
-class Crash(Exception):  # noqa: N818 - it is what happens, not an error of ours
+class Crash(Exception):
     """The process dies here."""
 
 
@@ -335,7 +334,5 @@ def _words(about: object) -> str:
             return f"{key[:10]} {index} {stem}"
         case Downloaded(request=request):
             return f"{_words(request)}: {about.output or about.trouble}"
-        case DueArrived(tasks=tasks):
-            return f"due: {[due.task.id for due in tasks]}"
         case _:
             return str(about)

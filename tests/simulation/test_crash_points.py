@@ -38,7 +38,14 @@ EDITION = Edition(
         Line("never", "z-image", "5"),
     ),
 )
-RULES = Rules(CATALOGUE, hopeless=frozenset({"m/never r0"}), first_fails=frozenset({"m/once r0"}), same_upload=False, renders_take=(3.0, 6.0), two_results=1.0)
+RULES = Rules(
+    CATALOGUE,
+    hopeless=frozenset({"m/never r0"}),
+    first_fails=frozenset({"m/once r0"}),
+    same_upload=False,
+    renders_take=(3.0, 6.0),
+    two_results=1.0,
+)
 POLICY = Policy(requests_per_minute=600.0)
 
 End = tuple[list[tuple[str, str, int]], list[str], list[tuple[str, str, int]]]

@@ -1,8 +1,7 @@
 """Whole nights: the real engine, planner, budgets and ledger in a pretend world under a virtual clock.
 
-    pytest tests/simulation                          2,000 nights
-    BATCHGEN_NIGHTS=100000 pytest tests/simulation   more of them; BATCHGEN_FIRST=N begins with seed N
-    BATCHGEN_SEED=N pytest -s tests/simulation       this one night, with its log
+`pytest tests/simulation` runs 2,000 of them; `BATCHGEN_NIGHTS=100000` runs more, `BATCHGEN_FIRST=N` begins with seed N.
+`BATCHGEN_SEED=N pytest -s tests/simulation` runs this one night and prints its log.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from batchgen.core.model import Instant
 
-Happening = Callable[[], None]
+Happening = Callable[[], object]
 
 
 class Timeline:

@@ -208,7 +208,8 @@ class World:
         rng, now = self.weather.rng, self.timeline.now
         price = self.price(asked)
         prompt = str(asked["prompt"])
-        purchase = Purchase(key, body, prompt, f"task_{len(self.purchases) + 1:04d}", price, now, results=1 + (rng.random() < self.rules.two_results))
+        purchase = Purchase(key, body, prompt, f"task_{len(self.purchases) + 1:04d}", price, now)
+        purchase.results += rng.random() < self.rules.two_results
         self.purchases[purchase.task_id] = purchase
         self._keys[key] = Remembered(body, now, purchase)
         self._pay(price)
@@ -278,7 +279,7 @@ class World:
 
     def _status(self, task_id: str) -> Reply:
         purchase = self.purchases.get(task_id)
-        if purchase is None or self.timeline.now < purchase.found_from or (purchase.forgotten and not purchase.state == "succeeded"):
+        if purchase is None or self.timeline.now < purchase.found_from or (purchase.forgotten and purchase.state != "succeeded"):
             return self._error(404, "not_found")
         return self._show(purchase, 200)
 
