@@ -16,8 +16,9 @@ import sqlalchemy as sa
 from batchgen.core.model import Instant, Manifest, Task
 from batchgen.core.plan import Action, ActionKind
 from batchgen.core.states import TaskEvent, TaskState, advance_task
+from batchgen.core.written import spec_text
 from batchgen.errors import LedgerConflict
-from batchgen.ledger.documents import manifest_text, spec_text
+from batchgen.ledger.documents import manifest_text
 from batchgen.ledger.journal import Entry
 from batchgen.ledger.statements import INSERT_EVENT
 from batchgen.ledger.tables import manifests, tasks

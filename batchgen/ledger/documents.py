@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from batchgen.core.answers import Fault
 from batchgen.core.facts import RunAsked
-from batchgen.core.model import Budget, Manifest, MediaKind, Reference, Spec, StopAfter, canonical_json
+from batchgen.core.model import Budget, Manifest, StopAfter, canonical_json
 
 
 def _text(value: object) -> str:
@@ -21,22 +21,6 @@ def _text(value: object) -> str:
     except UnicodeEncodeError:
         return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return text
-
-
-def spec_text(spec: Spec) -> str:
-    """Write a spec. Equal specs give equal text."""
-    references = [
-        {"kind": r.kind, "mime": r.mime, "name": r.name, "path": r.path, "sha256": r.sha256, "size": r.size, "url": r.url}
-        for r in spec.references
-    ]
-    return _text({"model": spec.model, "params": dict(spec.params), "prompt": spec.prompt, "references": references})
-
-
-def spec_from(text: str) -> Spec:
-    """Read a spec."""
-    said = json.loads(text)
-    references = tuple(Reference(**{**r, "kind": MediaKind(r["kind"])}) for r in said["references"])
-    return Spec(said["model"], said["prompt"], said["params"], references)
 
 
 def manifest_text(manifest: Manifest) -> str:

@@ -13,8 +13,9 @@ from batchgen.core.glob import matches
 from batchgen.core.messages import MoneyKind
 from batchgen.core.model import Credits, Output
 from batchgen.core.states import AttemptState, TaskState
+from batchgen.core.written import spec_from
 from batchgen.ledger import tables
-from batchgen.ledger.documents import asked_from, fault_from, spec_from
+from batchgen.ledger.documents import asked_from, fault_from
 from batchgen.ledger.starting import month_of
 from batchgen.ledger.tables import attempts, events, outputs, quoted
 

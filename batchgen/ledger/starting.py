@@ -14,8 +14,9 @@ from batchgen.core.glob import matches
 from batchgen.core.messages import DueArrived, FetchDue, MoneyKind
 from batchgen.core.model import Credits, DueTask, Instant, KnownTask, Manifest, Task, Upload
 from batchgen.core.states import AttemptEvent, AttemptState, TaskState
+from batchgen.core.written import spec_from
 from batchgen.errors import LedgerError
-from batchgen.ledger.documents import manifest_from, spec_from, urls_from
+from batchgen.ledger.documents import manifest_from, urls_from
 from batchgen.ledger.statements import NOT_BEFORE
 from batchgen.ledger.tables import (
     DUE,

@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from math import prod
 
 from batchgen.catalogue import Catalogue, Model, shown
-from batchgen.core.model import Spec, Task
+from batchgen.core.model import Spec
+from batchgen.core.written import Ready, ready_of
 from batchgen.manifest.fill import Template, template
 from batchgen.manifest.header import OUTPUT, Header, find_model
+from batchgen.manifest.lane import Compiled, Keys, Lane
 from batchgen.manifest.names import check_id, check_output, output_name, slug
 from batchgen.manifest.nodes import Entry, MappingNode, Node, Scalar, SequenceNode, whole_number
 from batchgen.manifest.pieces import Desk, Filling, ParamsPiece, PromptPiece, ReferencePiece
 from batchgen.manifest.problems import Place, Refused, Reporter
-from batchgen.manifest.rows import InlineRows, Row, Rows, open_rows
+from batchgen.manifest.rows import CsvRows, InlineRows, Row, Rows, open_rows
 from batchgen.manifest.shape import check_task
 
 MOST_COMBINATIONS = 100_000
@@ -32,20 +34,26 @@ _ROWLESS = Row({}, Place("", 0))
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A task, and where it comes from: its row, or its entry in the manifest."""
-
-    task: Task
-    place: Place
-
-
-@dataclass(frozen=True, slots=True)
 class _Factors:
     """What makes many tasks of one entry."""
 
     rows: Rows | None
     matrix: dict[str, list[str]]
     takes: int | None
+
+    @property
+    def many(self) -> bool:
+        """Whether there may be more than one task."""
+        return self.rows is not None or bool(self.matrix) or self.takes is not None
+
+    @property
+    def cells(self) -> CsvRows | None:
+        """The rows, if a task needs nothing but a row's cells."""
+        return self.rows if isinstance(self.rows, CsvRows) and not self.matrix and not self.takes else None
+
+    def keys(self) -> Keys:
+        """Return where the values of names are found: in the cells, or by name."""
+        return {name: column for column, name in enumerate(self.cells.columns)} if self.cells else _ByName()
 
     def names(self) -> frozenset[str] | None:
         """Return the names that can be filled in, or None if the rows do not say."""
@@ -67,6 +75,32 @@ class _Entry:
     output: tuple[Template, Scalar]
     factors: _Factors
 
+    def lane(self, manifest: str) -> Lane | None:
+        """Return the quick way for its rows, if there are rows and nothing was reported."""
+        if not self.factors.many:
+            return None
+        parts = Compiled(
+            manifest=manifest,
+            model=self.model,
+            id=self.id and self.id[0],
+            prompt=self.prompt,
+            params=self.params,
+            references=self.references,
+            output=self.output[0],
+            line=self.node.line,
+        )
+        try:
+            return Lane(parts, self.factors.keys())
+        except KeyError:  # a name that nothing fills was reported
+            return None
+
+
+class _ByName(dict[str, str]):
+    """Keys of rows whose values are found by their names."""
+
+    def __missing__(self, name: str) -> str:
+        return name
+
 
 class Expander:
     """Makes the tasks of one manifest."""
@@ -84,20 +118,44 @@ class Expander:
         self._folder = folder
         self._catalogue = catalogue
         self._reporter = reporter
-        self._position = 0
+        self._line = 0
+        self._place = Place(reporter.file, 0)
+        self.model = ""
         self.row_files: set[str] = set()
 
-    def tasks(self, node: Node) -> Iterator[Made]:
-        """Yield the tasks of one entry; report what is wrong with it and with each of them."""
+    @property
+    def place(self) -> Place:
+        """Where the task that was yielded last comes from: its row, or its entry in the manifest."""
+        return Place(self._place.file, self._line, self._place.column)
+
+    def tasks(self, node: Node) -> Iterator[Ready]:
+        """Yield the tasks of one entry, all of `model`; report what is wrong with it and with each of them."""
         entry = self._entry(node)
         if entry is None or entry.desk.broken:
             return
-        rows = entry.factors.rows
+        self.model = entry.model.id
+        self._place, self._line = Place(self._reporter.file, node.line, node.column), node.line
+        lane, rows = entry.lane(self._header.manifest.name), entry.factors.rows
         try:
-            for row in rows.each(self._reporter) if rows else (_ROWLESS,):
-                yield from self._of_row(entry, row)
+            if lane and entry.factors.cells:
+                yield from self._of_cells(entry, entry.factors.cells, lane)
+            else:
+                for row in rows.each(self._reporter) if rows else (_ROWLESS,):
+                    yield from self._of_row(entry, row, lane)
         except Refused as refused:
             self._reporter.sink(refused.problem)
+
+    def _of_cells(self, entry: _Entry, rows: CsvRows, lane: Lane) -> Iterator[Ready]:
+        """Yield the tasks of rows of a CSV file: what a million of them go through."""
+        self._place = Place(rows.shown_as, 0)
+        take = lane.take
+        for line, cells in rows.cells(self._reporter):
+            self._line = line
+            ready = take(cells)
+            if ready:
+                yield ready
+            else:
+                yield from self._of_row(entry, rows.row(line, cells), None)
 
     # ------------------------------------------------------------ once an entry
 
@@ -209,18 +267,20 @@ class Expander:
 
     # ------------------------------------------------------------ once a task
 
-    def _of_row(self, entry: _Entry, row: Row) -> Iterator[Made]:
+    def _of_row(self, entry: _Entry, row: Row, lane: Lane | None) -> Iterator[Ready]:
         factors = entry.factors
         place = row.place if factors.rows else None
+        if place:
+            self._place, self._line = place, place.line
         for combination in itertools.product(*factors.matrix.values()):
             values = {**row.values, **dict(zip(factors.matrix, combination, strict=True))} if factors.matrix else row.values
             for take in range(1, (factors.takes or 1) + 1):
                 filled = {**values, "take": str(take)} if factors.takes else values
-                task = self._task(entry, Filling(filled, place, row.unfit))
-                if task:
-                    yield Made(task, place or Place(self._reporter.file, entry.node.line, entry.node.column))
+                ready = (lane.take(filled) if lane else None) or self._task(entry, Filling(filled, place, row.unfit))
+                if ready:
+                    yield ready
 
-    def _task(self, entry: _Entry, filling: Filling) -> Task | None:
+    def _task(self, entry: _Entry, filling: Filling) -> Ready | None:
         """Make a task. Where a piece was reported, the rest is made all the same, so that its problems are found in the same go."""
         name = self._id(entry, filling)
         prompt, params = entry.prompt.value(filling), entry.params.value(filling)
@@ -231,8 +291,7 @@ class Expander:
         output = self._output(entry, filling, name) if name else None
         if name is None or output is None:
             return None
-        position, self._position = self._position, self._position + 1
-        return Task(self._header.manifest.name, name, spec, output, position, entry.node.line)
+        return ready_of(name, spec, output, entry.node.line)
 
     def _id(self, entry: _Entry, filling: Filling) -> str | None:
         if entry.id is None:

@@ -1,7 +1,8 @@
 """Manifests from paths: checked whole first, then read again task by task.
 
-`check` goes through every row once, keeps nothing of it but 40 bytes each for its id and its output's name, and raises with
-all problems of all manifests. What it gives is light: its tasks are read from the files again, with the references' hashes remembered.
+`check` goes through every row once and raises with all problems of all manifests. The tasks that it made are kept outside of memory
+(`spool`), for whoever plans or adopts them. Of ids and outputs it keeps eight bytes each; only if two of them seem to be equal does it
+go through the rows a second time, keeping 40 bytes each, to find out which.
 """
 
 from __future__ import annotations
@@ -10,22 +11,25 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import NoReturn
 
 import yaml
 
 from batchgen.catalogue import Catalogue, shown
 from batchgen.core.model import Manifest, Task
-from batchgen.errors import ManifestError, Problem
+from batchgen.core.written import Frames, Ready
+from batchgen.errors import Problem
 from batchgen.manifest.build import Builder, top_level
-from batchgen.manifest.expand import Expander, Made
-from batchgen.manifest.header import UNNAMED, Header, read_header
+from batchgen.manifest.doubles import Doubles
+from batchgen.manifest.expand import Expander
+from batchgen.manifest.header import UNNAMED, read_header
 from batchgen.manifest.names import folded
 from batchgen.manifest.nodes import Entry, MappingNode, Node, Scalar
-from batchgen.manifest.problems import Gathered, Place, Refused, Reporter, clean
-from batchgen.manifest.seen import Seen
+from batchgen.manifest.problems import Gathered, Refused, Reporter
+from batchgen.manifest.repeated import Repeated
 from batchgen.manifest.source import Source
+from batchgen.manifest.spool import Spool
 
 SUFFIXES = frozenset({".yaml", ".yml"})
 NOT_MANIFESTS = frozenset({"batchgen.yaml", "batchgen.yml"})
@@ -34,11 +38,8 @@ NOT_MANIFESTS = frozenset({"batchgen.yaml", "batchgen.yml"})
 MOST_TASKS = 10_000_000
 """Tasks of one manifest. A million are meant to work; ten times as many are a mistake in a matrix, or another kind of tool."""
 
-REPEATED = 3
-"""Equal ids or outputs of one entry that are reported one by one: the fourth has the same cause."""
-
-Stamp = tuple[int, int]
-"""Size and time of change (ns) of a file, to notice that it changed between the two passes."""
+CHUNK = 1_000
+"""Tasks that are kept and compared in one go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +51,15 @@ class LoadedManifest:
     folder: str
     task_count: int
     tasks_by_model: Mapping[str, int]
-    _inherited: Header
-    _catalogue: Catalogue
-    _stamps: Mapping[str, Stamp]
+    _spool: Spool
+
+    def rows(self) -> Iterator[Ready]:
+        """Yield the tasks in their order, as text; none if they were not kept."""
+        return self._spool.rows()
 
     def tasks(self) -> Iterator[Task]:
-        """Yield the tasks in their order, from the files. Raises ManifestError if a file changed since it was checked."""
-        for path, stamp in self._stamps.items():
-            if _stamp(path) != stamp:
-                _raise(Problem(path, 0, 0, "", "the file changed while it was being read", "run again"))
-        reporter = Reporter(self.header.path, _raise)
-        expander = Expander(self._inherited, self.folder, self._catalogue, reporter)
-        try:
-            for node in _entries(self.path, reporter):
-                for made in expander.tasks(node):
-                    yield made.task
-        except Refused as refused:
-            _raise(refused.problem)
+        """Yield the tasks in their order; none if they were not kept."""
+        return Frames().tasks(self.header.name, self.rows())
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,50 +74,62 @@ class Checked:
         return sum(m.task_count for m in self.manifests)
 
 
-def check(paths: Sequence[Path], catalogue: Catalogue) -> Checked:
+def check(paths: Sequence[Path], catalogue: Catalogue, *, keep: bool = True) -> Checked:
     """Check manifests, and folders of manifests, whole.
 
     Args:
         paths: as the user typed them; problems name them so.
         catalogue: the models.
+        keep: whether the tasks are wanted, or only whether they are right.
 
     Raises:
         ManifestError: with every problem of every manifest, up to `problems.ENOUGH`.
+        UsageError: there is no room to keep the tasks.
     """
-    gathered = Gathered()
-    checking = _Checking(catalogue, gathered)
-    loaded = [checking.manifest(str(path)) for path in _files(paths, gathered)]
-    gathered.check()
-    return Checked(tuple(m for m in loaded if m is not None))
+    checking = _Checking(catalogue, keep=keep, closely=False)
+    loaded = checking.manifests(paths)
+    if checking.suspects():
+        checking = _Checking(catalogue, keep=keep, closely=True)
+        loaded = checking.manifests(paths)
+    checking.gathered.check()
+    return Checked(loaded)
 
 
 class _Checking:
-    """What the manifests of one call are checked against each other with."""
+    """What the manifests of one call are checked against each other with. `closely` finds where a name stood before."""
 
-    def __init__(self, catalogue: Catalogue, gathered: Gathered) -> None:
+    def __init__(self, catalogue: Catalogue, *, keep: bool, closely: bool) -> None:
+        self.gathered = Gathered()
         self._catalogue = catalogue
-        self._gathered = gathered
-        self._outputs = Seen()
-        self._files: list[str] = []
-        self._numbers: dict[str, int] = {}
+        self._keep = keep
+        self._repeated = Repeated(self.gathered.add) if closely else None
+        self._outputs = Doubles()
+        self._ids: list[Doubles] = []
         self._named: dict[str, str] = {}
 
-    def manifest(self, shown_as: str) -> LoadedManifest | None:
-        """Check one manifest; return None if it could not be read to its end."""
-        reporter = Reporter(shown_as, self._gathered.add)
+    def manifests(self, paths: Sequence[Path]) -> tuple[LoadedManifest, ...]:
+        """Check all manifests; return those that could be read to their end."""
+        loaded = (self._manifest(str(path)) for path in _files(paths, self.gathered))
+        return tuple([manifest for manifest in loaded if manifest])
+
+    def suspects(self) -> bool:
+        """Say whether an id or an output may be there twice."""
+        return self._outputs.suspected() or any(ids.suspected() for ids in self._ids)
+
+    def _manifest(self, shown_as: str) -> LoadedManifest | None:
+        reporter = Reporter(shown_as, self.gathered.add)
         path = os.path.abspath(shown_as)  # noqa: PTH100 - resolve() would follow links, and references start where the link is
         folder = os.path.dirname(path)  # noqa: PTH120 - a string goes on from here
         try:
-            stamps = {path: _stamp(path)}
             header = read_header(_header(path, reporter), self._catalogue, reporter)
             self._check_name(header.manifest, shown_as)
             expander = Expander(header, folder, self._catalogue, reporter)
-            models = self._tasks(_entries(path, reporter), expander, reporter)
+            spool = Spool()
+            models = self._tasks(_entries(path, reporter), expander, header.manifest.name, spool)
         except Refused as refused:
-            self._gathered.add(refused.problem)
+            self.gathered.add(refused.problem)
             return None
-        stamps.update((file, _stamp(file)) for file in expander.row_files)
-        return LoadedManifest(header.manifest, path, folder, models.total(), dict(models), header, self._catalogue, stamps)
+        return LoadedManifest(header.manifest, path, folder, models.total(), dict(models), spool)
 
     def _check_name(self, manifest: Manifest, shown_as: str) -> None:
         if manifest.name == UNNAMED:
@@ -132,50 +137,35 @@ class _Checking:
         first = self._named.setdefault(manifest.name, shown_as)
         if first != shown_as:
             wrong = f"the name {manifest.name} is also that of {first}"
-            self._gathered.add(Problem(shown_as, 0, 0, "", wrong, "each manifest has a name of its own"))
+            self.gathered.add(Problem(shown_as, 0, 0, "", wrong, "each manifest has a name of its own"))
 
-    def _tasks(self, nodes: Iterator[Node], expander: Expander, reporter: Reporter) -> Counter[str]:
+    def _tasks(self, nodes: Iterator[Node], expander: Expander, name: str, spool: Spool) -> Counter[str]:
         models: Counter[str] = Counter()
-        ids = Seen()
+        self._ids.append(Doubles())
+        chunk: list[Ready] = []
         for node in nodes:
-            repeated = 0
-            for made in expander.tasks(node):
-                models[made.task.spec.model] += 1
-                if made.task.position >= MOST_TASKS:
-                    wrong = f"there are more than {MOST_TASKS:,} tasks"
-                    raise Refused(Problem(reporter.file, node.line, node.column, "", wrong, "split the manifest"))
-                repeated += repeated < REPEATED and self._is_repeated(made, ids)
+            tasks = expander.tasks(node)
+            if self._repeated:
+                tasks = self._repeated.among(tasks, name, lambda: expander.place)
+            while some := list(islice(tasks, CHUNK - len(chunk))):
+                models[expander.model] += len(some)
+                chunk += some
+                if len(chunk) == CHUNK:
+                    self._take(chunk, name, spool)
+                    chunk = []
+            if models.total() > MOST_TASKS:
+                wrong = f"there are more than {MOST_TASKS:,} tasks"
+                raise Refused(Problem(expander.place.file, node.line, node.column, "", wrong, "split the manifest"))
+        self._take(chunk, name, spool)
         return models
 
-    def _is_repeated(self, made: Made, ids: Seen) -> bool:
-        """Report an id or output that was there before."""
-        task, place = made.task, made.place
-        here = self._number(place)
-        before = ids.first(task.id, here)
-        if before is not None:
-            self._report(made, f"the id {shown(task.id)} is used twice, first at {self._place(before)}", "make ids that differ")
-            return True
-        if task.manifest == UNNAMED:
-            return False  # it would seem to share its outputs with another one without a name
-        before = self._outputs.first(folded(task.output), here)
-        if before is not None:
-            wrong = f"the output {shown(task.output)} is used twice, first at {self._place(before)}"
-            self._report(made, wrong, "make names that differ in more than upper and lower case")
-        return before is not None
-
-    def _report(self, made: Made, wrong: str, right: str) -> None:
-        self._gathered.add(Problem(made.place.file, made.place.line, made.place.column, made.task.id, wrong, right))
-
-    def _number(self, place: Place) -> int:
-        """Put a place into one number, as `Seen` keeps it."""
-        file = self._numbers.get(place.file)
-        if file is None:
-            file = self._numbers[place.file] = len(self._files)
-            self._files.append(place.file)
-        return file << 32 | place.line
-
-    def _place(self, number: int) -> str:
-        return f"{self._files[number >> 32]}:{number & 0xFFFFFFFF}"
+    def _take(self, chunk: list[Ready], name: str, spool: Spool) -> None:
+        """Keep some tasks; note their names."""
+        self._ids[-1].add([ready[0] for ready in chunk])
+        if name != UNNAMED:  # it would seem to share its outputs with another one without a name
+            self._outputs.add([folded(ready[5]) for ready in chunk])
+        if self._keep and chunk:
+            spool.add(chunk)
 
 
 def _files(paths: Sequence[Path], gathered: Gathered) -> list[Path]:
@@ -229,15 +219,3 @@ def _entries(path: str, reporter: Reporter) -> Iterator[Node]:
             else:
                 reporter.at(key, "tasks must be a list", "begin each task with - ")
                 builder.skip(event)
-
-
-def _stamp(path: str) -> Stamp:
-    try:
-        info = os.stat(path)  # noqa: PTH116 - a string came this far
-    except (OSError, ValueError):
-        return (-1, -1)
-    return info.st_size, info.st_mtime_ns
-
-
-def _raise(problem: Problem) -> NoReturn:
-    raise ManifestError([clean(problem)])

@@ -89,17 +89,18 @@ class PromptPiece:
     def __init__(self, node: Scalar | None, model: Model, desk: Desk) -> None:
         """Check a prompt in which no name stands."""
         self._node, self._model, self._desk = node, model, desk
-        self._template = desk.template(node) if node else Template(("",))
-        self.fixed = len(self._template.parts) == 1
-        wrong = check_prompt(model, self._template.parts[0]) if self.fixed and node else ""
+        self.template = desk.template(node) if node else Template(("",))
+        self.fixed = len(self.template.parts) == 1
+        wrong = check_prompt(model, self.template.parts[0]) if self.fixed and node else ""
+        self.right = not wrong
         if wrong and node:
             desk.wrong(node, wrong, "write what is to be seen or heard" if wrong.endswith("empty") else "")
 
     def value(self, filling: Filling) -> str | None:
         """Return the prompt for a row."""
         if self.fixed or not self._node:
-            return self._template.parts[0]
-        text = self._desk.fill(self._template, self._node, filling)
+            return self.template.parts[0]
+        text = self._desk.fill(self.template, self._node, filling)
         wrong = check_prompt(self._model, text) if text is not None else ""
         if wrong:
             self._desk.about(self._node, filling, wrong)
@@ -146,6 +147,16 @@ class ParamsPiece:
         for node, wrong, right in found[1]:
             self._desk.about(node, filling, wrong, right)
         return None if found[1] else found[0]
+
+    @property
+    def names(self) -> list[str]:
+        """The names that are filled in."""
+        return [name for made, _ in self._filled for name in made.names]
+
+    def quiet(self, values: Mapping[str, str]) -> Mapping[str, object] | None:
+        """Return the params for these values, or None if something is wrong with them, which is then for `value` to say."""
+        params, problems = self._fixed or self._check(values)
+        return None if problems else params
 
     def _tree(self, node: Node) -> Tree:
         if isinstance(node, SequenceNode):
@@ -197,6 +208,16 @@ class ReferencePiece:
         if self.fixed:
             return self._resolved
         return self._resolve(filling, lambda node, wrong, right: self._desk.about(node, filling, wrong, right))
+
+    @property
+    def names(self) -> list[str]:
+        """The names that are filled in."""
+        templates = [self._short] if self._short else [made for made, _ in self._long.values()]
+        return [name for made in templates for name in made.names]
+
+    def quiet(self, values: Mapping[str, str]) -> Reference | None:
+        """Return the reference for these values, or None if something is wrong with it, which is then for `value` to say."""
+        return self._resolved if self.fixed else self._resolve(Filling(values, None, {}), lambda *_: None)
 
     def _resolve(self, filling: Filling, say: Callable[[Node, str, str], None]) -> Reference | None:
         wanted = self._wanted(filling)

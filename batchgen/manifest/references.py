@@ -219,4 +219,3 @@ def _checked_url(url: str) -> SplitResult:
     if not host:
         raise Unusable(f"the URL {shown(url)} names no host")
     return parts
-

@@ -7,6 +7,7 @@ not. Values are the text that stands in the file: `007` and `1.50` in a CSV or J
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from batchgen.manifest.problems import Place, Refused, Reporter
 from batchgen.manifest.source import LONGEST_LINE, open_regular
 
 _BOM = b"\xef\xbb\xbf"
+_BLOCK = 1 << 18
+"""Bytes that are looked at in one go; only a block in which something is wrong is gone through line by line."""
 _LIKE_THIS = 'each line is one object, such as {"sku": "cup"}'
 
 
@@ -68,35 +71,42 @@ class CsvRows:
     def __init__(self, path: str, shown_as: str) -> None:
         """Read the header row. Raises Refused if there is none that can be used."""
         self._path = path
-        self._shown_as = shown_as
+        self.shown_as = shown_as
         header = next(self._records(), None)
         if header is None:
             raise Refused(Problem(shown_as, 1, 0, "", "is empty", "the first line holds the columns' names, each further line is a task"))
-        self._columns = tuple(name.strip() for name in header[1])
-        self.names = self._columns
+        self.columns = tuple(name.strip() for name in header[1])
+        self.names = self.columns
         self._check_names(header[0])
 
     def each(self, reporter: Reporter) -> Iterator[Row]:
         """Yield the rows below the header; report ragged ones."""
+        return (self.row(line, cells) for line, cells in self.cells(reporter))
+
+    def row(self, line: int, cells: list[str]) -> Row:
+        """Return a row with its names and its place."""
+        return Row(dict(zip(self.columns, cells, strict=True)), Place(self.shown_as, line))
+
+    def cells(self, reporter: Reporter) -> Iterator[tuple[int, list[str]]]:
+        """Yield line and cells of the rows below the header; report ragged ones."""
         records = self._records()
         next(records, None)
-        width = len(self._columns)
+        width = len(self.columns)
         empty = True
-        for line, cells in records:
+        for record in records:
             empty = False
-            place = Place(self._shown_as, line)
-            if len(cells) != width:
-                wrong = f"this row has {len(cells)} cells, the header has {width}"
-                reporter.on(place, wrong, "put a cell with a comma or quote in it into quotes")
+            if len(record[1]) == width:
+                yield record
             else:
-                yield Row(dict(zip(self._columns, cells, strict=True)), place)
+                wrong = f"this row has {len(record[1])} cells, the header has {width}"
+                reporter.on(Place(self.shown_as, record[0]), wrong, "put a cell with a comma or quote in it into quotes")
         if empty:
-            reporter.on(Place(self._shown_as, 1), "there are no rows below the header", "each line below it is a task")
+            reporter.on(Place(self.shown_as, 1), "there are no rows below the header", "each line below it is a task")
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the line where a record begins, and its cells; blank lines are no records."""
         csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))  # of the process, 128 KiB at first; a cell may be larger
-        reader = csv.reader(_lines(self._path, self._shown_as), strict=True)
+        reader = csv.reader(_lines(self._path, self.shown_as), strict=True)
         begins = 1
         try:
             for cells in reader:
@@ -108,17 +118,17 @@ class CsvRows:
             wrong = f"this is not CSV: {error}"
             if "unquoted field" in str(error):
                 right = "end lines with LF or CRLF; a single CR inside a cell needs quotes"
-            raise Refused(Problem(self._shown_as, begins, 0, "", wrong, right)) from error
+            raise Refused(Problem(self.shown_as, begins, 0, "", wrong, right)) from error
 
     def _check_names(self, line: int) -> None:
-        if len(self._columns) == 1 and (";" in self._columns[0] or "\t" in self._columns[0]):
-            raise Refused(Problem(self._shown_as, line, 0, "", "the header has no comma", "separate columns by commas, not by ; or tabs"))
+        if len(self.columns) == 1 and (";" in self.columns[0] or "\t" in self.columns[0]):
+            raise Refused(Problem(self.shown_as, line, 0, "", "the header has no comma", "separate columns by commas, not by ; or tabs"))
         seen: set[str] = set()
-        for number, name in enumerate(self._columns, start=1):
+        for number, name in enumerate(self.columns, start=1):
             if not name:
-                raise Refused(Problem(self._shown_as, line, 0, "", f"column {number} has no name", "name it, or remove the comma too many"))
+                raise Refused(Problem(self.shown_as, line, 0, "", f"column {number} has no name", "name it, or remove the comma too many"))
             if name in seen:
-                raise Refused(Problem(self._shown_as, line, 0, "", f"two columns are called {shown(name)}", "rename one of the two"))
+                raise Refused(Problem(self.shown_as, line, 0, "", f"two columns are called {shown(name)}", "rename one of the two"))
             seen.add(name)
 
 
@@ -130,7 +140,7 @@ class JsonlRows:
     def __init__(self, path: str, shown_as: str) -> None:
         """Look at the first row. Raises Refused if the file cannot be read or has none."""
         self._path = path
-        self._shown_as = shown_as
+        self.shown_as = shown_as
         first = next(iter(_filled_lines(_lines(path, shown_as))), None)
         if first is None:
             raise Refused(Problem(shown_as, 1, 0, "", "is empty", 'each line is a task, such as {"sku": "cup"}'))
@@ -139,7 +149,7 @@ class JsonlRows:
 
     def each(self, reporter: Reporter) -> Iterator[Row]:
         """Yield the rows; report lines that are no flat JSON object."""
-        for number, text in _filled_lines(_lines(self._path, self._shown_as)):
+        for number, text in _filled_lines(_lines(self._path, self.shown_as)):
             row = self._row(number, text)
             if isinstance(row, Problem):
                 reporter.sink(row)
@@ -147,14 +157,14 @@ class JsonlRows:
                 yield row
 
     def _row(self, number: int, text: str) -> Row | Problem:
-        place = Place(self._shown_as, number)
+        place = Place(self.shown_as, number)
         try:
             raw: object = json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_constant, object_pairs_hook=_object)
         except (ValueError, RecursionError) as error:
             said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-            return Problem(self._shown_as, number, 0, "", f"this line is not JSON: {said}", _LIKE_THIS)
+            return Problem(self.shown_as, number, 0, "", f"this line is not JSON: {said}", _LIKE_THIS)
         if not isinstance(raw, dict):
-            return Problem(self._shown_as, number, 0, "", "this line is no object", _LIKE_THIS)
+            return Problem(self.shown_as, number, 0, "", "this line is no object", _LIKE_THIS)
         row = Row({}, place)
         for name, value in raw.items():
             if isinstance(value, bool):
@@ -180,19 +190,38 @@ def _lines(path: str, shown_as: str) -> Iterator[str]:
     """Yield lines with their ends. Raises Refused at the line that is too long or no text."""
     with open_regular(path, shown_as) as file:
         number = 0
-        while line := file.readline(LONGEST_LINE + 1):
-            number += 1
-            if number == 1:
-                line = line.removeprefix(_BOM)
-            if len(line) > LONGEST_LINE:
-                wrong = f"this line has more than {LONGEST_LINE:,} bytes"
-                raise Refused(Problem(shown_as, number, 0, "", wrong, "is a quote left open, or the line end missing?"))
-            if b"\x00" in line:
-                raise Refused(Problem(shown_as, number, 0, "", "there is a NUL byte in this line", "save the file as UTF-8 text"))
-            try:
-                yield line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise Refused(Problem(shown_as, number, 0, "", "this line is not UTF-8 text", "save the file as UTF-8")) from error
+        while block := file.read(_BLOCK):
+            if block[-1:] != b"\n":
+                block += file.readline(LONGEST_LINE + 1)
+            if not number:
+                block = block.removeprefix(_BOM)
+            text = _plain(block)
+            yield from _careful(block, number, shown_as) if text is None else io.StringIO(text, newline="\n")
+            number += block.count(b"\n")
+
+
+def _plain(block: bytes) -> str | None:
+    """Return a block of whole lines as text, or None if something may be wrong with it."""
+    if b"\x00" in block or len(block) > LONGEST_LINE:
+        return None
+    try:
+        return block.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _careful(block: bytes, before: int, shown_as: str) -> Iterator[str]:
+    """Yield the lines of a block up to the one that cannot be used; `before` is the number of lines before it."""
+    for number, line in enumerate(io.BytesIO(block), start=before + 1):  # splits at LF only
+        if len(line) > LONGEST_LINE:
+            wrong = f"this line has more than {LONGEST_LINE:,} bytes"
+            raise Refused(Problem(shown_as, number, 0, "", wrong, "is a quote left open, or the line end missing?"))
+        if b"\x00" in line:
+            raise Refused(Problem(shown_as, number, 0, "", "there is a NUL byte in this line", "save the file as UTF-8 text"))
+        try:
+            yield line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise Refused(Problem(shown_as, number, 0, "", "this line is not UTF-8 text", "save the file as UTF-8")) from error
 
 
 def _filled_lines(lines: Iterable[str]) -> Iterator[tuple[int, str]]:

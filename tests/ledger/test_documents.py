@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from batchgen.core.facts import RunAsked
 from batchgen.core.model import Budget, Manifest, MediaKind, Reference, Spec, StopAfter
+from batchgen.core.written import spec_from, spec_text
 from batchgen.ledger import documents
 from batchgen.ledger.columns import Utc, Words
 
@@ -25,11 +26,11 @@ specs = st.builds(Spec, texts, texts, st.dictionaries(texts, values), st.lists(r
 @given(specs)
 def test_a_spec(spec: Spec) -> None:
     """A spec and its fingerprint survive, and the text is one that a database takes."""
-    text = documents.spec_text(spec)
+    text = spec_text(spec)
     assert "\x00" not in text
     text.encode("utf-8")
-    assert documents.spec_from(text) == spec
-    assert documents.spec_from(text).fingerprint == spec.fingerprint
+    assert spec_from(text) == spec
+    assert spec_from(text).fingerprint == spec.fingerprint
 
 
 @given(st.builds(Budget, credits, credits, credits), credits, st.builds(StopAfter, st.integers(0, 99), st.floats(0, 1)))

@@ -85,22 +85,23 @@ def test_tasks_can_be_read_again(folder: Folder) -> None:
     assert list(loaded.tasks()) == list(loaded.tasks())
 
 
-def test_a_change_between_the_passes_is_noticed(folder: Folder) -> None:
-    """What was checked is what is read, or an error."""
-    folder.write("p.csv", "sku\ncup\n")
-    (loaded,) = folder.of_tasks("  - {id: '${sku}', prompt: x, foreach: p.csv}\n").check().manifests
-    folder.write("p.csv", "sku\ncup\nmug\n")
-    with pytest.raises(ManifestError, match=r"p.csv: the file changed"):
-        list(loaded.tasks())
-
-
-def test_a_reference_lost_between_the_passes_is_noticed(folder: Folder, png: Png) -> None:
-    """A file that went away after the check is an error, not a task without it."""
+def test_what_was_checked_is_what_is_made(folder: Folder, png: Png) -> None:
+    """A file that changes or goes away after the check changes no task: each row is read once."""
+    folder.write("rows.csv", "sku\na\nb\n")
     path = png("a.png")
-    (loaded,) = folder.of_tasks("  - {id: a, prompt: x, references: [a.png]}\n").check().manifests
+    (loaded,) = folder.of_tasks("  - {id: '${sku}', prompt: x, references: [a.png], foreach: rows.csv}\n").check().manifests
+    before = list(loaded.tasks())
+    folder.write("rows.csv", "sku\nc\n")
     path.unlink()
-    with pytest.raises(ManifestError, match="there is no file"):
-        list(loaded.tasks())
+    assert list(loaded.tasks()) == before
+    assert [task.id for task in before] == ["a", "b"]
+
+
+def test_tasks_that_are_not_wanted_are_not_kept(folder: Folder) -> None:
+    """`validate` needs no room for tasks."""
+    folder.of_tasks("  - {id: a, prompt: x}\n")
+    (loaded,) = check([folder.path / "m.yaml"], Catalogue.shipped(), keep=False).manifests
+    assert (loaded.task_count, list(loaded.tasks())) == (1, [])
 
 
 def test_a_plain_string_has_an_id_of_words_and_fingerprint(folder: Folder) -> None:

@@ -28,7 +28,7 @@ def command(screen: Screen, manifests: tuple[Path, ...]) -> ExitCode:
     """
     settings_for(screen, Where(ledger=None, sandbox=False), manifests)  # batchgen.yaml is checked with them
     try:
-        checked = check(manifests, Catalogue.shipped())
+        checked = check(manifests, Catalogue.shipped(), keep=False)
     except ManifestError as error:
         if screen.json:
             screen.document(problems_document(error.problems))
