@@ -36,6 +36,7 @@ from batchgen.core.ports import Api, Ledger, Media, Watch
 from batchgen.core.pricing import Prices, price_key
 from batchgen.core.resolve import Decision, InDoubt, resolve
 from batchgen.core.states import AttemptState
+from batchgen.core.steering import Control
 from batchgen.errors import UsageError
 from batchgen.ledger import Store, exists
 from batchgen.ledger.check import Broken
@@ -236,6 +237,25 @@ def _doubt(ledger: Ledger, task: str, manifest: str) -> InDoubt:
         raise UsageError(f"the task {task!r} is in doubt in several manifests; say which with --manifest: {names}")
     facts, attempt = found[0]
     return InDoubt(facts.row, attempt)
+
+
+HEARD_WITHIN = 10.0
+"""Seconds that `steer` waits for the run: it looks every 0.75 s, but may be at a long commit, or still reading its manifests."""
+
+
+def steer(settings: Settings, control: Control) -> bool:
+    """Say something to the run that is going on, without its lock. True once the run has obeyed, False if it has not yet.
+
+    Raises NoRun if nobody is there to hear it, LedgerError if there is no ledger.
+    """
+    with _store(settings):
+        """There is one: a ledger is not made for this."""
+    with Store.open(settings.ledger, settings.address) as ledger:
+        row = ledger.steer(control, time.time())
+        patience = time.monotonic() + HEARD_WITHIN
+        while not (obeyed := ledger.obeyed(row)) and ledger.held and time.monotonic() < patience:
+            time.sleep(0.1)
+    return obeyed
 
 
 # ---------------------------------------------------------------- the service, real or not

@@ -2,7 +2,8 @@
 
     BatchgenError                    base: has an exit code; its text is one that a person can act on
     ├── UsageError            exit 2   the command line, a setting or a file is wrong; nothing was sent
-    │   └── ManifestError     exit 2   one or more problems in manifests, each with its place
+    │   ├── ManifestError     exit 2   one or more problems in manifests, each with its place
+    │   └── NoRun             exit 2   what was said to a run that is going on: there is none
     ├── LedgerError           exit 2   the ledger cannot be used: not a ledger, newer, read-only, another account's
     │   ├── LedgerConflict    exit 70  a guarded write matched no row: a bug or a second writer; nothing was written
     │   └── LedgerBusy        exit 4   another run holds it
@@ -86,6 +87,10 @@ class ManifestError(UsageError):
         """Keep the problems; the text is one line for each."""
         super().__init__("\n".join(str(p) for p in problems))
         self.problems = problems
+
+
+class NoRun(UsageError):
+    """Something was said to a run that is going on, but there is none."""
 
 
 class LedgerError(BatchgenError):

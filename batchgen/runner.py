@@ -31,6 +31,7 @@ from batchgen.core.messages import (
     AskBalance,
     AskStatus,
     CheckUpload,
+    ControlAsked,
     Download,
     Ended,
     Event,
@@ -49,6 +50,9 @@ DRAIN = 8.0
 
 Kubernetes kills after 30, systemd after 90, `docker stop` after 10.
 """
+
+LISTEN = 0.75
+"""Seconds between two looks at what a person says from another shell: with a commit and a step it is obeyed within two."""
 
 SIGNALS = {signal.SIGINT: StopReason.INTERRUPT, signal.SIGTERM: StopReason.TERMINATE}
 
@@ -86,6 +90,7 @@ class Runner:
             with self._send, self._events:
                 async with anyio.create_task_group() as self._work:
                     self._work.start_soon(self._hear_signals)
+                    self._work.start_soon(self._hear_controls)
                     ended = await self._loop()
                     self._work.cancel_scope.cancel()
         except BaseExceptionGroup as group:
@@ -164,6 +169,15 @@ class Runner:
                 await self._send.send(StopAsked(self._stopping))
                 self._work.start_soon(self._deadline)
         self._work.cancel_scope.cancel()
+
+    async def _hear_controls(self) -> None:
+        """Read what a person says from another shell, about once a second, as `batchgen control` wrote it into the ledger."""
+        newest = 0
+        while True:
+            await anyio.sleep(LISTEN)
+            for control in await self._in_writer(partial(self.ledger.controls, self.run_id, newest)):
+                newest = control.id
+                await self._send.send(ControlAsked(control))
 
     async def _deadline(self) -> None:
         await anyio.sleep(DRAIN)

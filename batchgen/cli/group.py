@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = {
     "plan": "Say what a run would do, and why. Sends nothing that costs.",
     "run": "Render what the manifests want and the ledger lacks.",
     "resume": "Go on with everything unfinished in the ledger.",
+    "control": "Steer a run that is going on, from another shell.",
     "status": "Count tasks by state, and credits.",
     "tasks": "List tasks.",
     "show": "Tell one task's whole history.",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import click
 
-from batchgen.errors import BatchgenError, ExitCode, KeyRefused, LedgerBusy, LedgerError, ManifestError, Unavailable, UsageError
+from batchgen.errors import BatchgenError, ExitCode, KeyRefused, LedgerBusy, LedgerError, ManifestError, NoRun, Unavailable, UsageError
 from batchgen.report.text import clean
 
 
@@ -26,6 +26,7 @@ class Trouble:
 
 _WORDS: tuple[tuple[type[BatchgenError], str, str], ...] = (
     (ManifestError, "Nothing was sent and nothing was bought.", "correct the file, then: batchgen validate MANIFEST"),
+    (NoRun, "Nothing was changed, sent or bought.", "batchgen status"),
     (UsageError, "Nothing was sent and nothing was bought.", "batchgen {command} --help"),
     (LedgerBusy, "That run goes on undisturbed; this one sent nothing and bought nothing.", "batchgen status"),
     (KeyRefused, "Nothing was bought with it; what is in the ledger stays as it is.", "set RIVYA_API_KEY, then: batchgen credits"),

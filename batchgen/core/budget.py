@@ -75,6 +75,11 @@ class Budgets:
             self._left = tuple(BudgetLeft(str(scope), limit, self._used[scope]) for scope, limit in self._limits.items())
         return self._left
 
+    def limit_run(self, credits: Credits) -> None:
+        """Set what this run may use, in place of --budget."""
+        self._limits[Scope("run", ACCOUNT)] = credits
+        self._left = None
+
     def refusal(self, manifest: str, credits: Credits) -> Refusal | None:
         """Return the first budget that `credits` more would exceed."""
         for scope, limit in self._limits.items():

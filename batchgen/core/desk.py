@@ -29,6 +29,7 @@ class Desk:
     halted: Ended | None = None  # nothing new leaves; the run ends when what is in the air has landed
     dry: bool = False  # the server said insufficient_credits
     work_left: str = ""  # why work is left although nothing is wrong
+    paused: bool = False  # by a person: nothing new is bought or uploaded
     undelivered: str = ""  # why paid or submitted work is left that the service should have finished
     saved: int = 0
     failed: int = 0

@@ -30,6 +30,8 @@ from batchgen.core.messages import (
     AskStatus,
     CheckUpload,
     Download,
+    ControlAsked,
+    Controlled,
     Downloaded,
     DueArrived,
     Ended,
@@ -48,6 +50,7 @@ from batchgen.core.pricing import Prices
 from batchgen.core.retry import backoff
 from batchgen.core.states import AttemptState
 from batchgen.core.submissions import Submissions
+from batchgen.core.steering import DRAINED, PAUSED, Control, ControlKind
 from batchgen.errors import ExitCode
 
 IN_THE_AIR = 24
@@ -137,9 +140,25 @@ class Engine:
                 self._submissions.due_arrived(event)
             case _:  # StopAsked
                 self._desk.halt(STOPS[event.reason])
+            case ControlAsked(control=control):
+                self._obey(control)
 
     def _answered(self, event: Answered) -> None:
         self._weather(event)
+    def _obey(self, control: Control) -> None:
+        """Do what a person says from another shell."""
+        desk = self._desk
+        desk.write(Controlled(control, desk.now))
+        match control.kind:
+            case ControlKind.DRAIN:
+                desk.halt(Ended(ExitCode.STOPPED_EARLY, DRAINED))
+            case ControlKind.BUDGET:
+                desk.budgets.limit_run(int(control.value))
+            case ControlKind.RATE:
+                desk.pace.retune(control.value, desk.now)
+            case _:  # PAUSE, GO
+                desk.paused = control.kind is ControlKind.PAUSE
+
         match event.request:
             case SendCreate(key=key):
                 self._landings.created(key, cast("Answer[Render]", event.answer))
@@ -277,6 +296,8 @@ class Engine:
         self._stop_the_rest()
         return self._verdict()
 
+        if desk.paused and not (self._drained or self._submissions.closed):
+            return None
     def _stop_the_rest(self) -> None:
         """End the way of each manifest that nothing can open again: this is asked only when nothing is at work that could."""
         for lane in self._submissions.lanes.values():
@@ -314,6 +335,7 @@ class Engine:
 
     # ---------------------------------------------------------------- for watchers
 
+            desk.policy.until if desk.paused and not self._submissions.closed else None,
     def glimpse(self) -> Glimpse:
         """Return how the run stands, for whoever watches."""
         lives = list(self._flights.lives())
@@ -328,9 +350,15 @@ class Engine:
             failed=desk.failed + desk.blocked - self._already_failed,
             held=self._flights.open_holds,
             captured=desk.captured,
-            waiting_for=desk.halted.reason if desk.halted else self._submissions.closed or next((why for why in held_back if why), ""),
+            waiting_for=self._waits_for(),
             per_minute=desk.pace.per_minute,
             places=self._submissions.places,
             budgets=desk.budgets.left,
             stopping=desk.halted is not None,
         )
+
+    def _waits_for(self) -> str:
+        if self._desk.halted:
+            return self._desk.halted.reason
+        reasons = (lane.held_back for lane in self._submissions.lanes.values())
+        return self._submissions.closed or (PAUSED if self._desk.paused else next(filter(None, reasons), ""))

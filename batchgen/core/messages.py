@@ -1,6 +1,6 @@
 """What goes into the engine and what comes out of it.
 
-    events  (what happened)          Answered, Downloaded, DueArrived, StopAsked
+    events  (what happened)          Answered, Downloaded, DueArrived, StopAsked, ControlAsked
     step    (what to do about it)    Step(records, requests, wake_at, ended)
         records   written in one transaction, durable before any request starts
         requests  started only then
@@ -16,6 +16,7 @@ from enum import StrEnum
 from batchgen.core.answers import Answer, Fault
 from batchgen.core.model import Credits, DueTask, Instant, Output, Reference, Upload
 from batchgen.core.states import AttemptEvent, AttemptState, TaskEvent, TaskState
+from batchgen.core.steering import Control
 from batchgen.errors import ExitCode
 
 # ---------------------------------------------------------------- requests
@@ -157,7 +158,14 @@ class StopAsked:
     reason: StopReason
 
 
-Event = Answered | Downloaded | DueArrived | StopAsked
+@dataclass(frozen=True, slots=True)
+class ControlAsked:
+    """A person steers the run from another shell."""
+
+    control: Control
+
+
+Event = Answered | Downloaded | DueArrived | StopAsked | ControlAsked
 
 # ---------------------------------------------------------------- records
 
@@ -269,7 +277,15 @@ class Noted:
     detail: str = ""
 
 
-Record = Submitted | AttemptMoved | TaskMoved | MoneyMoved | UploadStored | UploadForgotten | OutputSaved | Noted
+@dataclass(frozen=True, slots=True)
+class Controlled:
+    """The run obeys what a person said; a budget said so is the run's from now on, also when it is resumed."""
+
+    control: Control
+    at: Instant
+
+
+Record = Submitted | AttemptMoved | TaskMoved | MoneyMoved | UploadStored | UploadForgotten | OutputSaved | Noted | Controlled
 
 # ---------------------------------------------------------------- the step
 

@@ -14,6 +14,7 @@ from batchgen.core.messages import Download, Downloaded, DueArrived, Ended, Fetc
 from batchgen.core.model import Instant, KnownTask, Manifest, Upload
 from batchgen.core.night import CreditFacts, FlightFacts
 from batchgen.core.plan import Action
+from batchgen.core.steering import Control
 
 
 class Clock(Protocol):
@@ -124,6 +125,10 @@ class Ledger(Protocol):
 
     def commit(self, run: int | None, records: Sequence[Record]) -> None:
         """Write a step's records in one transaction. `run` is None for what a person decides outside of a run."""
+        ...
+
+    def controls(self, run: int, after: int) -> tuple[Control, ...]:
+        """Return what a person said to a run since row `after`, in order."""
         ...
 
     def owner(self, path: str) -> tuple[str, int] | None:

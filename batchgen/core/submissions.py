@@ -141,7 +141,7 @@ class Submissions:
 
     def next_create(self) -> SendCreate | None:
         """Return the next purchase, written down and ready to send, or None; manifests take turns."""
-        if self.closed or self.in_flight >= self._desk.policy.in_flight:
+        if self.closed or self._desk.paused or self.in_flight >= self._desk.policy.in_flight:
             return None
         for _ in range(len(self._turn)):
             lane = self._turn[0]
@@ -188,7 +188,7 @@ class Submissions:
             upload = self.uploads.checks.popleft()
             self.uploads.airborne += 1
             return CheckUpload(upload)
-        pending = None if self.closed else self.uploads.ripe(self._desk.now)
+        pending = None if self.closed or self._desk.paused else self.uploads.ripe(self._desk.now)
         if pending is None:
             return None
         pending.in_air = True
@@ -265,4 +265,4 @@ class Submissions:
 
     def next_wake(self) -> Instant | None:
         """When a waiting upload may be tried again."""
-        return None if self.closed else self.uploads.next_wake(self._desk.now)
+        return None if self.closed or self._desk.paused else self.uploads.next_wake(self._desk.now)

@@ -64,6 +64,24 @@ def _lock(handle: int, ledger: Path) -> None:
         raise LedgerError(f"{ledger} cannot be locked: {error.strerror}; put the ledger on a local disk with --ledger") from error
 
 
+def file_held(ledger: Path) -> bool:
+    """Say whether some process has the run lock of a SQLite ledger.
+
+    flock cannot be asked; so a shared lock is taken and given back at once, which only the exclusive one keeps out.
+    """
+    try:
+        handle = os.open(lock_path(ledger), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False  # a run makes the file before anything else
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 def _write(handle: int, text: str) -> None:
     """Only for people: a full disk must not stop a run here, and the lock holds without it."""
     try:
@@ -104,6 +122,12 @@ _HOLDER = sa.text(
     "SELECT a.application_name, a.client_addr, a.backend_start FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
     "WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 0 AND l.objid = :number"
 )
+
+
+def database_held(engine: sa.Engine) -> bool:
+    """Say whether some session has the run lock of a ledger in PostgreSQL."""
+    with engine.connect() as connection:
+        return connection.execute(_HOLDER, {"number": RUN_LOCK}).first() is not None
 
 
 def _holder(connection: sa.Connection) -> str:

@@ -20,11 +20,12 @@ from batchgen.core.messages import DueArrived, Ended, FetchDue, Record
 from batchgen.core.model import Instant, KnownTask, Manifest, Upload
 from batchgen.core.night import CreditFacts, FlightFacts
 from batchgen.core.plan import Action
-from batchgen.errors import LedgerError
-from batchgen.ledger import adopting, nights, reads, starting, writing
+from batchgen.core.steering import Control
+from batchgen.errors import LedgerError, NoRun
+from batchgen.ledger import adopting, nights, reads, starting, steering, writing
 from batchgen.ledger.check import Broken, check
 from batchgen.ledger.documents import asked_text
-from batchgen.ledger.lock import hold_database, hold_file
+from batchgen.ledger.lock import database_held, file_held, hold_database, hold_file
 from batchgen.ledger.opening import Opened, backup, open_ledger
 from batchgen.ledger.tables import attempts, manifests, outputs, runs, tasks
 from batchgen.ledger.trouble import plain_words
@@ -151,6 +152,31 @@ class Store:
         if records:
             with self._write() as connection:
                 writing.write(connection, run, records)
+
+    # -- steering, from another process
+
+    @property
+    def held(self) -> bool:
+        """True while some process has the run lock."""
+        path = self._opened.place.path
+        return file_held(path) if path else database_held(self._opened.reading)
+
+    def steer(self, control: Control, at: Instant) -> int:
+        """Say something to the run that is going on; return the row by which `obeyed` asks. Raises NoRun if there is none."""
+        if not self.held:
+            raise NoRun(f"no run holds the ledger {self.place}, so nobody would hear it")
+        with self._write() as connection:
+            return steering.ask(connection, control, at)
+
+    def obeyed(self, row: int) -> bool:
+        """Say whether the run has taken what `steer` wrote."""
+        with self._read() as connection:
+            return steering.taken(connection, row)
+
+    def controls(self, run: int, after: int) -> tuple[Control, ...]:
+        """Return what was said to a run since row `after`, in order."""
+        with self._read() as connection:
+            return steering.heard(connection, run, after)
 
     def owner(self, path: str) -> tuple[str, int] | None:
         """Which of our outputs is at this path: sha256 and attempt number."""

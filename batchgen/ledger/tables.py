@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from batchgen.core.messages import MoneyKind
 from batchgen.core.states import LIVE, AttemptState, TaskState
+from batchgen.core.steering import ControlKind
 from batchgen.ledger.columns import Number, Utc, Words
 
 metadata = sa.MetaData(
@@ -220,6 +221,19 @@ outputs = sa.Table(
     sa.Column("saved_at", Utc, nullable=False),
     sa.UniqueConstraint("attempt_id", "nth"),
     sa.CheckConstraint("nth >= 0 AND path <> '' AND length(sha256) = 64 AND size > 0", name="complete"),
+)
+
+controls = sa.Table(
+    "controls",  # what a person says to a run that is going on; another process writes here, without the run lock
+    metadata,
+    _row_id(),
+    _to("runs.id", "run_id", index=True),
+    _words("kind", None),
+    sa.Column("value", sa.Float, nullable=False),
+    sa.Column("asked_at", Utc, nullable=False),
+    sa.Column("taken_at", Utc),  # when the run obeyed
+    sa.CheckConstraint(f"kind IN ({quoted(ControlKind)})", name="kind"),
+    sa.CheckConstraint("value >= 0", name="value"),
 )
 
 events = sa.Table(

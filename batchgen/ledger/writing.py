@@ -124,6 +124,7 @@ def _write_one(commit: Commit, record: Record) -> None:
         case Noted():
             _noted(commit, record)
         case Controlled():
+            commit.log(Entry(f"control_{record.control.kind}", record.at, detail=str(record.control)))
             steering.obey(commit.connection, commit.run, record)
 
 

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from batchgen.core.facts import LiveAttempt, Opening, Spending
 from batchgen.core.messages import (
     AttemptMoved,
+    Controlled,
     DueArrived,
     FetchDue,
     MoneyKind,
@@ -97,6 +98,7 @@ class Book:
         self.tasks: dict[int, TaskRow] = {}
         self.attempts: dict[str, AttemptRow] = {}
         self.uploads: dict[str, Upload] = {}
+        self.controls: list[str] = []  # what was obeyed, as it was said
         self.notes: list[Noted] = []
         self.not_before: Instant = 0.0
         self.run = 1
@@ -235,7 +237,7 @@ class Book:
                 case OutputSaved(key=key, output=output):
                     assert self.attempts[key].state is AttemptState.SUCCEEDED, "invariant 6: only a rendered attempt has outputs"
                     self.attempts[key].outputs[output.index] = output
-                case Noted():
+                case Noted() | Controlled():
                     self._noted(record)
         self.check()
 
@@ -300,7 +302,10 @@ class Book:
             self._closing.add(record.key)
         a.money[record.kind] += record.credits
 
-    def _noted(self, record: Noted) -> None:
+    def _noted(self, record: Noted | Controlled) -> None:
+        if isinstance(record, Controlled):
+            self.controls.append(str(record.control))
+            return
         assert not record.key or record.key in self.attempts
         self.notes.append(record)
         if record.event == "slow_down":

@@ -1,0 +1,71 @@
+"""`batchgen control`: steer a run that is going on."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+import click
+
+from batchgen import app
+from batchgen.cli.group import closing
+from batchgen.cli.options import facts, talk
+from batchgen.cli.screen import Screen
+from batchgen.cli.where import Where, settings_for, where
+from batchgen.core.steering import VALUED, Control, ControlKind
+from batchgen.errors import ExitCode, UsageError
+from batchgen.report.text import number
+
+MOST_CREDITS = 10**12
+MOST_A_MINUTE = 1e9
+"""What the settings allow as well."""
+
+_SAID = {
+    ControlKind.PAUSE: "Nothing new is bought or uploaded; what is in flight goes on. next: batchgen control go",
+    ControlKind.GO: "The run buys again.",
+    ControlKind.DRAIN: "Nothing new leaves; the run ends with exit code 3 when what is in the air has landed. next: batchgen resume",
+    ControlKind.BUDGET: "The budget of this run is {value} credits from now on, also when it is resumed.",
+    ControlKind.RATE: "The run sends at most {value} requests a minute from now on; a pause that the server asked for stays.",
+}
+
+
+@click.command("control", epilog=closing("batchgen control budget 8000", ExitCode.DONE, ExitCode.WRONG_INPUT, ExitCode.UNAVAILABLE))
+@click.argument("what", type=click.Choice([str(kind) for kind in ControlKind]))
+@click.argument("value", metavar="[N]", required=False)
+@where
+@facts
+@talk
+@click.pass_obj
+def command(screen: Screen, what: str, value: str | None, **options: Unpack[Where]) -> ExitCode:
+    """Steer a run that is going on, from another shell: pause, go, drain, budget N, rate N.
+
+    It takes effect within two seconds, is recorded in the ledger's events, and is for this run only; a budget stays with
+    the run when it is resumed.
+    """
+    control = _control(ControlKind(what), value)
+    obeyed = app.steer(settings_for(screen, options), control)
+    said = _SAID[control.kind].format(value=number(int(control.value)) if control.value.is_integer() else f"{control.value:g}")
+    if screen.json:
+        screen.document({"control": str(control.kind), "value": control.value if control.kind in VALUED else None, "obeyed": obeyed})
+    elif obeyed:
+        screen.out(said)
+    else:
+        screen.say(f"The run has not taken `{control}` yet: it is busy reading its manifests, or it has just ended.")
+        screen.say("What it has not taken when it ends is forgotten; no money is at stake. next: batchgen status")
+    return ExitCode.DONE if obeyed else ExitCode.UNAVAILABLE
+
+
+def _control(kind: ControlKind, text: str | None) -> Control:
+    """Read what was typed. Raises UsageError."""
+    if (text is None) == (kind in VALUED):
+        raise UsageError(f"`{kind}` needs a number: batchgen control {kind} 100" if text is None else f"`{kind}` takes no number")
+    if text is None:
+        return Control(0, kind)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if kind is ControlKind.BUDGET and not (0 <= value <= MOST_CREDITS and value.is_integer()):
+        raise UsageError(f"budget: {text[:40]!r} is not a whole number of credits, such as 5500")
+    if kind is ControlKind.RATE and not 0 < value <= MOST_A_MINUTE:
+        raise UsageError(f"rate: {text[:40]!r} is not a number of requests a minute above 0, such as 60 or 0.5")
+    return Control(0, kind, value)

@@ -1,0 +1,62 @@
+"""Two shells: one runs, the other steers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.processes.program import Program, check_settled, serving, until
+
+
+def test_pause_budget_rate_and_go(program: Program, tmp_path: Path) -> None:
+    """Each is obeyed before the command returns, and stands in the events; the run ends with everything done."""
+    with serving(tmp_path / "server", "slow=0.2,render=0.3") as service:
+        program.sandboxed = False
+        program.environ["RIVYA_BASE_URL"] = service.address
+        (program.folder / "batchgen.yaml").write_text("requests_per_minute: 240\npoll: {first: 0.2, every: 0.2}\nin_flight: 3\n")
+        running = program.start("run", program.images(12), "--yes", "--budget", "11")
+        until(lambda: service.bought() >= 2)
+        paused = program("control", "pause")
+        assert (paused.code, "batchgen control go" in paused.out) == (0, True), paused
+        bought = service.bought()
+        assert program("control", "budget", "50").code == 0
+        said = program("control", "rate", "6000", "--json")
+        assert json.loads(said.out) == {"control": "rate", "value": 6000.0, "obeyed": True}
+        assert service.bought() == bought
+        assert program("control", "go").code == 0
+        assert running.end().code == 0
+        check_settled(program, service.books(), 12)
+        events = [detail for (detail,) in program.query("SELECT detail FROM events WHERE event LIKE 'control%' ORDER BY id")]
+        assert events == ["pause", "budget 50", "rate 6000", "go"]
+
+
+def test_drain(program: Program, tmp_path: Path) -> None:
+    """The run ends with exit code 3, says why, and the next one finishes."""
+    with serving(tmp_path / "server", "slow=0.2,render=3") as service:
+        program.sandboxed = False
+        program.environ["RIVYA_BASE_URL"] = service.address
+        running = program.start("run", program.images(30), "--yes")
+        until(lambda: service.bought() >= 2)
+        assert program("control", "drain").code == 0
+        said = running.end(patience=10)
+        assert (said.code, "drained by `batchgen control drain`" in said.out) == (3, True), said
+        assert program("resume").code == 0
+        check_settled(program, service.books(), 30)
+
+
+def test_refused_in_plain_words(program: Program) -> None:
+    """Nobody there to hear it, no ledger, no number, a wrong number: exit 2, and never a traceback."""
+    assert "no ledger yet" in program("control", "pause").err
+    assert program("run", program.images(1), "--yes", *program.flags).code == 0
+    for words, said in (
+        (("pause",), "no run holds the ledger"),
+        (("budget",), "needs a number"),
+        (("go", "3"), "takes no number"),
+        (("budget", "1.5"), "not a whole number of credits"),
+        (("budget", "nan"), "not a whole number of credits"),
+        (("rate", "0"), "not a number of requests a minute"),
+        (("rate", "inf"), "not a number of requests a minute"),
+        (("stop",), "'stop' is not one of"),
+    ):
+        end = program("control", *words, *program.flags)
+        assert (end.code, said in end.err, "Traceback" in end.err) == (2, True, False), end
