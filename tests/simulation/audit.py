@@ -26,7 +26,7 @@ CLOSED = frozenset({"succeeded", "failed", "refused"})
 WAYS: Mapping[str, frozenset[str]] = {
     "submitting": frozenset({"submitting", "accepted", "refused", "in_doubt"}),
     "accepted": frozenset({"succeeded", "failed", "in_doubt"}),
-    "in_doubt": frozenset(),
+    "in_doubt": frozenset({"accepted", "refused", "submitting"}),  # by a person
     "succeeded": frozenset(),
     "failed": frozenset(),
     "refused": frozenset(),

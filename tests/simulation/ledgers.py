@@ -36,7 +36,7 @@ class LedgerFile:
         self._raw: sqlite3.Connection | None = None
         sa.event.listen(self._opened.reading, "connect", _hasten)
         sa.event.listen(self._opened.reading, "commit", self._committing)
-        self.close()
+        self._close_all()
         self._empty = self.path.read_bytes()
 
     def _committing(self, connection: sa.Connection) -> None:
@@ -53,11 +53,15 @@ class LedgerFile:
         return Store(self._opened)
 
     def close(self) -> None:
-        """Drop every connection, as the end of a process does."""
+        """Drop every connection of the product's, as the end of a process does. The log stays beside the file, as after a crash."""
+        self._opened.reading.dispose()
+
+    def _close_all(self) -> None:
+        """The last connection that closes puts the log into the file."""
+        self.close()
         if self._raw is not None:
             self._raw.close()
             self._raw = None
-        self._opened.reading.dispose()
 
     @property
     def raw(self) -> sqlite3.Connection:
@@ -74,19 +78,22 @@ class LedgerFile:
 
     def backup(self) -> bytes:
         """Return the whole ledger; no process may have it open."""
-        self.close()
+        self._close_all()
+        with self.vandal() as last:  # opens and closes it once more: then all is in the one file
+            last.execute("SELECT 1 FROM meta").fetchone()
+        last.close()
         return self.path.read_bytes()
 
     def restore(self, content: bytes) -> None:
         """Put a ledger in place of this one."""
-        self.close()
+        self._close_all()
         for side in ("-wal", "-shm"):
             self.path.with_name(self.path.name + side).unlink(missing_ok=True)
         self.path.write_bytes(content)
 
     def remove(self) -> None:
         """Leave nothing behind."""
-        self.close()
+        self._close_all()
         shutil.rmtree(self.folder)
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -14,13 +15,14 @@ from batchgen.core.facts import RunAsked
 from batchgen.core.messages import Ended
 from batchgen.core.model import Budget, Credits, Manifest, StopAfter
 from batchgen.core.policy import AccountBudget, OnLostAnswer, Policy
+from batchgen.core.resolve import Decision
 from batchgen.errors import ExitCode
 from tests.simulation.audit import Audit, Broken
 from tests.simulation.disk import Disk
 from tests.simulation.ledgers import LedgerFile
 from tests.simulation.manuscript import CATALOGUE, Manuscript, quoter
 from tests.simulation.network import Network
-from tests.simulation.process import Errand, Fuse, Process, Scene
+from tests.simulation.process import Errand, Fuse, Process, Scene, decide
 from tests.simulation.timeline import Timeline
 from tests.simulation.troubles import Tally, Trouble, Weather
 from tests.simulation.world import DAY, Rules, World
@@ -223,6 +225,8 @@ class Night:
     def _between(self) -> None:
         """What people do between two runs."""
         rng, scene = self.rng, self.scene
+        if self.started and rng.random() < 0.4:
+            self._decide_doubts()
         if self.restores:
             self._keep_backups()
             return
@@ -232,6 +236,23 @@ class Night:
                 rng.choice(self.manuscripts).edit(rng, self.references)
         if rng.random() < 0.2:
             scene.world.balance += rng.randint(0, 100)
+
+    def _decide_doubts(self) -> None:
+        """A person looks every attempt in doubt up at the vendor, an hour later, when nothing of it can be on its way any more."""
+        scene = self.scene
+        doubts = self.ledger.raw.execute(
+            "SELECT t.ident, f.name, a.client_request_id FROM attempts a JOIN tasks t ON t.id = a.task_id"
+            " JOIN manifests f ON f.id = t.manifest_id WHERE a.state = 'in_doubt'"
+        ).fetchall()
+        if doubts:
+            scene.timeline.sleep_until(scene.timeline.now + HOUR)
+        for task, manifest, key in doubts:
+            bought = next((p.task_id for p in scene.world.purchases.values() if p.key == key), "")
+            finding = (Decision.ACCEPTED, bought) if bought else (Decision.NOT_ACCEPTED, "")
+            if scene.world.rules.key_memory >= 365 * DAY and self.rng.random() < 0.3:
+                finding = (Decision.RESEND, "")
+            self.tally.injected[Trouble.DOUBT] += 1
+            decide(scene, task, manifest, finding)
 
     def _keep_backups(self) -> None:
         """Make a backup, or put one back. Nothing is edited in such a night: see the test's docstring for what that would mean."""
@@ -262,11 +283,14 @@ class Night:
         """When faults stop, a few further runs finish everything, and one more has nothing to do."""
         scene = self.scene
         scene.world.calm_down()
+        decides = self.rng.random() < 0.7
         most = sum(len(m.lines) for m in self.manuscripts) + 6
         before: object = None
         hasty = self.rng.random() < 0.8  # else as often as anything changes
         for _ in range(most):
             scene.timeline.sleep_until((scene.timeline.now // DAY + 1) * DAY + 60)
+            if decides and self.started:
+                self._decide_doubts()
             ended, _ = self._start(self._everything(), Fuse())
             assert ended is not None
             after = self._standing()
@@ -322,6 +346,7 @@ class Night:
 def run_nights(seeds: Sequence[int], tally: Tally, *, careless: bool = False) -> Night:
     """Run the nights of these seeds, one after the other, on one ledger file. Return the last."""
     ledger = LedgerFile()
+    gc.freeze()  # else what was imported is searched for garbage again and again
     try:
         for seed in seeds:
             night = Night(seed, ledger, tally, careless)

@@ -35,6 +35,8 @@ from batchgen.core.messages import (
 )
 from batchgen.core.model import Instant
 from batchgen.core.policy import Given, Policy, Quoter
+from batchgen.core.resolve import Decision, resolve
+from batchgen.errors import ExitCode
 from batchgen.manifest import LoadedManifest
 from batchgen.rivya.wire import compose
 from batchgen.runner import DRAIN, settle
@@ -157,9 +159,11 @@ class Process:
             last = store.runs()[0]
             until = app._ahead(last.asked.until, now)
             asked = replace(last.asked, command="resume", retry_failed=False, until=until)
+            names = [facts.name for facts in store.manifests()]
+            if set(asked.manifests) - set(names):
+                return Ended(ExitCode.WRONG_INPUT, "the last run died before its tasks were in the ledger")
             begun = store.begin_run(asked, resumes=last.id, at=now)
             self._fuse.point("run begun")
-            names = [facts.name for facts in store.manifests()]
             finish_only = frozenset(names) - frozenset(asked.manifests)
             self._policy = replace(self._policy, run_budget=asked.budget, max_tasks=asked.max_tasks, until=until)
         else:
@@ -320,6 +324,17 @@ class Process:
         self._sent.append(now)
         if len(self._sent) > self._policy.requests_per_minute:
             raise Broken(f"{len(self._sent)} requests within a minute, {self._policy.requests_per_minute:g} are allowed")
+
+
+def decide(scene: Scene, task: str, manifest: str, finding: tuple[Decision, str]) -> None:
+    """Do as `app.decide`: write what a person found out about an attempt in doubt."""
+    decision, task_id = finding
+    scene.say(f"-- a person decides: {manifest} {task}", finding)
+    store = scene.ledger.open()
+    doubt = app._doubt(store, task, manifest)
+    store.commit(None, resolve(doubt, decision, at=max(scene.timeline.now, store.newest()), task_id=task_id))
+    scene.audit.committed(scene.timeline.now)
+    scene.ledger.close()
 
 
 def _words(about: object) -> str:

@@ -62,6 +62,7 @@ class Trouble(StrEnum):
     DISK_FULL = "disk full"
     # this machine
     SIGNAL = "SIGTERM"
+    DOUBT = "doubt resolved by a person"
     EDITED = "manifest edited"
     RESTORED = "ledger restored from a backup"
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from batchgen.core.messages import ApiRequest, AskStatus, CheckUpload, SendCreate, SendUpload
 from batchgen.core.model import Credits, Instant
@@ -337,4 +338,9 @@ def _urls(asked: Mapping[str, object]) -> list[str]:
 
 def day_of(instant: Instant) -> str:
     """Return the day of an instant: this world's account lives in UTC."""
-    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%d")
+    return _day(int(instant // DAY))
+
+
+@lru_cache(maxsize=64)
+def _day(number: int) -> str:
+    return datetime.fromtimestamp(number * DAY, UTC).strftime("%Y-%m-%d")
