@@ -16,7 +16,9 @@ from batchgen.sandbox.app import build
 from batchgen.sandbox.faults import Faults
 from batchgen.sandbox.serve import in_process
 
-ESCAPES = "\x1b]0;pwned\x07\x1b[2J\x9b31m\x1b[1;1H\u202eevil\r\n\x00\x7f"
+MARKS = ("\x1b]", "\x1b[66;66H", "\x1b[35;45m", "\x1b[2J", "\x07", "\x9b", "\u202e", "\x00", "\x7f")
+"""What a server's or a manifest's text must never bring to a terminal; our own live view draws with none of these."""
+ESCAPES = f"{MARKS[0]}0;pwned{''.join(MARKS[1:])}evil\r\n"
 PNG = next((Path(__file__).parents[2] / "manifests" / "assets").glob("vase.png")).read_bytes()
 HUGE = 50 * 1024**3
 

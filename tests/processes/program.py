@@ -169,11 +169,19 @@ class Program:
 
     def query(self, sql: str, ledger: Path | None = None) -> list[tuple[object, ...]]:
         """Ask the ledger's file itself."""
-        connection = sqlite3.connect(ledger or self.ledger)
+        connection = sqlite3.connect(f"file:{ledger or self.ledger}?mode=rw", uri=True)
         try:
             return connection.execute(sql).fetchall()
         finally:
             connection.close()
+
+    def submits(self, runs: int = 1) -> bool:
+        """True once so many runs have begun and an attempt is in the ledger."""
+        try:
+            begun = len(self.query("SELECT id FROM runs"))
+            return begun >= runs and self.query("SELECT count(*) FROM attempts") != [(0,)]
+        except sqlite3.Error:  # there is no ledger yet, or no table in it
+            return False
 
     def files(self) -> list[Path]:
         """Every regular file under the workspace."""

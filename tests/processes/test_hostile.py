@@ -11,7 +11,7 @@ import sys
 import zlib
 from pathlib import Path
 
-from tests.processes.hostile import ESCAPES, HUGE, PNG, bomb, hostile
+from tests.processes.hostile import ESCAPES, HUGE, MARKS, PNG, bomb, hostile
 from tests.processes.program import SECRET, Program, check_files, serving
 
 URLS = {
@@ -134,10 +134,9 @@ def on_a_terminal(program: Program, *arguments: str) -> tuple[int, bytes]:
 
 
 def harmless(screen: bytes) -> None:
-    """No byte that a terminal might obey but the line's own ends."""
+    """Nothing that came from outside is a byte that a terminal obeys."""
     text = screen.decode("utf-8")
-    assert not {c for c in text if (ord(c) < 32 and c not in "\r\n") or 0x7F <= ord(c) <= 0x9F}
-    assert "\u202e" not in text
+    assert not [mark for mark in MARKS if mark in text]
     assert SECRET not in text
 
 
@@ -146,14 +145,13 @@ def test_messages_on_a_terminal(program: Program, tmp_path: Path) -> None:
     with hostile(tmp_path, evil) as (server, _, _):
         program.sandboxed = False
         program.environ["RIVYA_BASE_URL"] = server.address
-        task = json.dumps({"id": "esc", "prompt": "a \x1b[31mred\x07 shoe \u202eevil"})
+        task = json.dumps({"id": "esc", "prompt": f"a red {MARKS[2]} shoe {MARKS[6]} evil"})
         tasks = "".join(f"  - {{id: t{n}, prompt: shoe {n}}}\n" for n in range(8))
         header = "version: 1\nname: m\nretries: 0\ndefaults: {model: z-image}\nstop_after: {in_a_row: 100, share: 1}\n"
         manifest = program.manifest(f"{header}tasks:\n  - {task}\n{tasks}")
         code, screen = on_a_terminal(program, "run", manifest, "--yes", "--verbose")
         harmless(screen)
         assert code == 1
-        assert b"trap" not in screen
         assert program.query("SELECT count(*) FROM tasks WHERE state = 'failed'") == [(9,)]
         for command in (("show", "esc"), ("tasks",)):
             code, screen = on_a_terminal(program, *command)

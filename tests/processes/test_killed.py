@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random
 import signal
+from functools import partial
 from pathlib import Path
 
-from tests.processes.program import Program, books_of, check_settled, serving
+from tests.processes.program import Program, Running, books_of, check_settled, serving, until
 from tests.processes.proxy import between
 
 FAULTS = "fail=0.04,drop_before=0.03,drop_after=0.05,5xx=0.03,html=0.02,garbage=0.02,429=0.01,cut=0.1,slow=0.02"
-KILLS = 4
-TASKS = 40
+KILLS = 3
+TASKS = 30
 
 MANIFEST = """\
 version: 1
@@ -24,9 +25,14 @@ tasks:
     prompt: a ${name} turns, take ${take}
     references: ["assets/${name}.png"]
     matrix: {name: [vase, mug]}
-    takes: 6
-  - {id: "i${take}", model: z-image, prompt: "a red shoe ${take}", takes: 28}
+    takes: 5
+  - {id: "i${take}", model: z-image, prompt: "a red shoe ${take}", takes: 20}
 """
+
+
+def at_work(program: Program, running: Running, runs: int) -> bool:
+    """True once this run has begun and buys, or has ended."""
+    return program.submits(runs) or running.process.poll() is not None
 
 
 def until_done(program: Program, seed: int, *faults: str) -> int:
@@ -35,7 +41,7 @@ def until_done(program: Program, seed: int, *faults: str) -> int:
     command = ("run", prepare(program), "--yes", *faults)
     for _ in range(KILLS):
         running = program.start(*command, *program.flags)
-        running.says("done, ")
+        until(partial(at_work, program, running, kills + 1))
         if not running.works_on(dice.random() * 0.8):
             break
         running.process.kill()

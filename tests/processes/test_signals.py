@@ -39,8 +39,7 @@ def test_interrupted_twice(program: Program, tmp_path: Path) -> None:
         program.sandboxed = False
         program.environ["RIVYA_BASE_URL"] = service.address
         running = program.start("run", program.images(3), "--yes")
-        until(lambda: program.ledger.exists() and bool(program.query("SELECT 1 FROM sqlite_master WHERE name = 'attempts'")))
-        until(lambda: program.query("SELECT count(*) FROM attempts") != [(0,)])
+        until(program.submits)
         running.process.send_signal(signal.SIGINT)
         assert running.works_on(0.5), "it must wait for what is in the air"
         running.process.send_signal(signal.SIGINT)
@@ -58,8 +57,7 @@ def test_drain_has_an_end(program: Program, tmp_path: Path) -> None:
         program.sandboxed = False
         program.environ["RIVYA_BASE_URL"] = service.address
         running = program.start("run", program.images(3), "--yes")
-        until(lambda: program.ledger.exists() and bool(program.query("SELECT 1 FROM sqlite_master WHERE name = 'attempts'")))
-        until(lambda: program.query("SELECT count(*) FROM attempts") != [(0,)])
+        until(program.submits)
         running.process.send_signal(signal.SIGTERM)
         assert running.end(patience=10).code == 143
         assert program.query("SELECT state, count(*) FROM attempts GROUP BY state") == [("submitting", 1)]
