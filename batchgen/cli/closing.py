@@ -13,11 +13,13 @@ from batchgen.report.views import look_back
 from batchgen.settings import Settings
 
 
-def conclude(screen: Screen, settings: Settings, ended: Ended, *, flags: str) -> ExitCode:
-    """Tell what the run did, and return its exit code."""
+def conclude(screen: Screen, settings: Settings, ended: Ended, *, flags: str, quiet: bool = False) -> ExitCode:
+    """Tell what the run did, and return its exit code. `quiet` keeps the summary of a run that did everything to itself."""
     screen.wipe()
     # From here on the code is certain, even if nobody reads the summary.
     screen.code = ended.code
+    if quiet and ended.code is ExitCode.DONE and not screen.json:
+        return ended.code
     with app.reading(settings) as ledger:
         view = look_back(ledger, settings.calendar(time.time()), flags=flags)
     outputs = str(settings.outputs)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 
@@ -10,10 +12,10 @@ import click
 
 from batchgen import __version__
 from batchgen.cli.group import COMMANDS, Commands
-from batchgen.cli.screen import Screen, abandon_stdout, abandon_unwritable_stdout, settle_streams
+from batchgen.cli.screen import Screen, abandon_stdout, abandon_unwritable_stderr, abandon_unwritable_stdout, settle_streams
 from batchgen.cli.trouble import Trouble, trouble_of
 from batchgen.errors import ExitCode
-from batchgen.report.text import to_json
+from batchgen.report.text import iso, to_json
 
 HELP = """Render long lists of prompts through the Rivya API, within a credit budget, and never pay for one twice.
 
@@ -37,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code. Never raises, save SystemExit from a signal handler."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     settle_streams()
-    screen = Screen(json="--json" in arguments, verbose="--verbose" in arguments)
+    screen = Screen(json="--json" in arguments, verbose="--verbose" in arguments, json_log=_json_log(arguments))
     try:
         return int(_called(arguments, screen))
     except BrokenPipeError:
@@ -48,6 +50,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         _trace(screen, error)
         abandon_unwritable_stdout()
         return _tell(screen, trouble_of(error, screen.code, next((name for name in arguments if name in COMMANDS), "")))
+    finally:
+        abandon_unwritable_stderr()
+
+
+def _json_log(arguments: Sequence[str]) -> bool:
+    """True if what is said on stderr shall be JSON: also what goes wrong before click has read the options."""
+    said = any(pair == ("--log-format", "json") for pair in itertools.pairwise(arguments)) or "--log-format=json" in arguments
+    file = any(argument.partition("=")[0] == "--log-file" for argument in arguments)
+    # With a file for the log, a terminal keeps its live view and its plain words.
+    return said and not (file and sys.stderr.isatty())
 
 
 def _called(arguments: list[str], screen: Screen) -> int:
@@ -68,6 +80,9 @@ def _trace(screen: Screen, error: BaseException) -> None:
 
 def _tell(screen: Screen, trouble: Trouble) -> int:
     """Say what happened; under `--json` the last line is an object."""
+    if screen.json_log:
+        screen.line(to_json({"at": iso(time.time()), "level": "error", "event": "trouble", **trouble.document()}))
+        return int(trouble.code)
     screen.say(f"batchgen: {trouble.what}")
     screen.say(trouble.means)
     screen.say(f"next: {trouble.do}")

@@ -1,22 +1,26 @@
 """The two streams: results go to stdout, talk goes to stderr.
 
-No colours anywhere, so NO_COLOR has nothing to switch off. A terminal gets one line that is rewritten with a carriage
-return; whoever has none (cron, a pipe, TERM=dumb) gets whole lines only.
+A terminal may get a block of lines that is drawn again and again at its bottom (`cli.paint`); whoever has none (cron, a
+pipe, TERM=dumb) gets whole plain lines only. Under `--log-format json` everything on stderr is one JSON object a line.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 from batchgen.errors import ExitCode
-from batchgen.report.text import to_json
+from batchgen.report.text import iso, to_json
+
+if TYPE_CHECKING:
+    from batchgen.cli.paint import Painter
 
 
 @dataclass(slots=True)
@@ -25,9 +29,10 @@ class Screen:
 
     json: bool = False
     verbose: bool = False
+    json_log: bool = False  # --log-format json: talk is an event of the log too
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     code: ExitCode = ExitCode.DONE
-    _live: int = 0  # columns that the rewritten line takes now
+    _painter: Painter | None = None
 
     @property
     def asks(self) -> bool:
@@ -35,12 +40,23 @@ class Screen:
         return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
     @property
-    def rewrites(self) -> bool:
-        """True if a line on stderr can be rewritten."""
-        return sys.stderr.isatty() and self.environ.get("TERM", "dumb") != "dumb"
+    def draws(self) -> bool:
+        """True if lines on stderr can be drawn over."""
+        return sys.stderr.isatty() and self.environ.get("TERM", "dumb") not in {"dumb", "unknown", ""}
+
+    @property
+    def painter(self) -> Painter:
+        """Return what draws on the terminal behind stderr."""
+        if self._painter is None:
+            # Imported here so that a command without a live view does not pay for it.
+            from batchgen.cli.paint import Painter  # noqa: PLC0415
+
+            self._painter = Painter(sys.stderr, self.environ)
+        return self._painter
 
     def out(self, text: str) -> None:
         """Write a result. Raises BrokenPipeError if its reader is gone."""
+        self.wipe()
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
@@ -50,24 +66,29 @@ class Screen:
 
     def say(self, text: str) -> None:
         """Talk. Never raises: a log that cannot be written must not end a run that has paid for something."""
-        with suppress(OSError, ValueError):
-            self.wipe()
+        if self.json_log:
+            said = {"at": iso(time.time()), "level": "info", "event": "said", "message": text}
+            self.line(to_json(said))
+        else:
+            self.line(text)
+
+    def line(self, text: str) -> None:
+        """Write a line to stderr as it is. Never raises."""
+        if self._painter is not None:
+            self._painter.above(text)
+            return
+        try:
             sys.stderr.write(text + "\n")
             sys.stderr.flush()
-
-    def rewrite(self, text: str) -> None:
-        """Put `text` in place of the live line. Never raises."""
-        with suppress(OSError, ValueError):
-            text = text[: shutil.get_terminal_size().columns - 1]
-            sys.stderr.write("\r" + text + " " * (self._live - len(text)))
-            sys.stderr.flush()
-            self._live = len(text)
+        except BrokenPipeError:
+            abandon_unwritable_stderr()
+        except (OSError, ValueError):
+            return  # the disk behind it may have room again for the next line
 
     def wipe(self) -> None:
-        """Take the live line away."""
-        if self._live:
-            sys.stderr.write("\r" + " " * self._live + "\r")
-            self._live = 0
+        """Take away what was drawn."""
+        if self._painter is not None:
+            self._painter.wipe()
 
 
 def settle_streams() -> None:
@@ -82,15 +103,28 @@ def settle_streams() -> None:
 
 def abandon_unwritable_stdout() -> None:
     """Abandon stdout if it cannot be written (a full disk): else Python would try again at its exit, and exit with 120."""
+    _abandon_unwritable(sys.stdout)
+
+
+def abandon_unwritable_stderr() -> None:
+    """The same for stderr: a log that nobody reads any more changes no exit code."""
+    _abandon_unwritable(sys.stderr)
+
+
+def _abandon_unwritable(stream: TextIO) -> None:
     try:
-        sys.stdout.flush()
+        stream.flush()
     except (OSError, ValueError):
-        abandon_stdout()
+        _abandon(stream)
 
 
 def abandon_stdout() -> None:
     """Send what is still buffered nowhere, so that Python says nothing about a broken pipe when it exits."""
+    _abandon(sys.stdout)
+
+
+def _abandon(stream: TextIO) -> None:
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, stream.fileno())
         os.close(nowhere)

@@ -72,7 +72,7 @@ class Budgets:
     def left(self) -> tuple[BudgetLeft, ...]:
         """Return every budget that applies, for whoever watches."""
         if self._left is None:
-            self._left = tuple(BudgetLeft(str(scope), limit, self._used[scope]) for scope, limit in self._limits.items())
+            self._left = tuple(BudgetLeft(str(scope), limit, self._used[scope], scope.manifest) for scope, limit in self._limits.items())
         return self._left
 
     def limit_run(self, credits: Credits) -> None:

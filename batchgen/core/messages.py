@@ -329,7 +329,8 @@ class Glimpse:
     uploading: int = 0
     submitting: int = 0
     rendering: int = 0
-    downloading: int = 0
+    manifest: str = ""
+    downloading: int = 0  # rendered tasks whose files are on their way, or wait for it
     saved: int = 0  # tasks finished in this run
     failed: int = 0  # tasks given up in this run
     held: Credits = 0  # by the attempts in flight

@@ -10,8 +10,8 @@ import click
 from batchgen import app
 from batchgen.cli.closing import conclude
 from batchgen.cli.group import RUN_CODES, closing
-from batchgen.cli.options import facts, talk
-from batchgen.cli.progress import Progress
+from batchgen.cli.options import Watched, facts, talk, watched
+from batchgen.cli.progress import watching
 from batchgen.cli.screen import Screen
 from batchgen.cli.where import Where, faults, flags_of, settings_for, where
 from batchgen.core.states import UNFINISHED
@@ -19,7 +19,7 @@ from batchgen.errors import ExitCode
 from batchgen.report.views import look
 
 
-class Options(Where):
+class Options(Where, Watched):
     """What the command line says."""
 
     faults: str | None
@@ -28,6 +28,7 @@ class Options(Where):
 @click.command("resume", epilog=closing("batchgen resume", *RUN_CODES))
 @faults
 @where
+@watched
 @facts
 @talk
 @click.pass_obj
@@ -39,6 +40,7 @@ def command(screen: Screen, **options: Unpack[Options]) -> ExitCode:
     settings = settings_for(screen, options, faults=options["faults"])
     with app.reading(settings) as ledger:
         unfinished = look(ledger, settings.calendar(0)).total(*UNFINISHED)
-    progress = Progress(screen, settings.local, total=unfinished)
-    ended = anyio.run(lambda: app.resume(settings, watch=progress))
-    return conclude(screen, settings, ended, flags=flags_of(options))
+    with watching(screen, settings.local, options, total=unfinished) as progress:
+        ended = anyio.run(lambda: app.resume(settings, watch=progress))
+        progress.over(ended)
+    return conclude(screen, settings, ended, flags=flags_of(options), quiet=options["quiet"])

@@ -12,8 +12,8 @@ from batchgen import app
 from batchgen.cli.asking import Asked, asked_of, asking
 from batchgen.cli.closing import conclude
 from batchgen.cli.group import RUN_CODES, closing
-from batchgen.cli.options import facts, manifests, talk
-from batchgen.cli.progress import Progress
+from batchgen.cli.options import Watched, facts, manifests, talk, watched
+from batchgen.cli.progress import watching
 from batchgen.cli.screen import Screen
 from batchgen.cli.where import Where, faults, flags_of, settings_for, where
 from batchgen.core.forecast import PlanFacts
@@ -22,7 +22,7 @@ from batchgen.report.plan import money_line, plan_document, plan_text, work_left
 from batchgen.settings import Settings
 
 
-class Options(Where, Asked):
+class Options(Where, Asked, Watched):
     """What the command line says."""
 
     yes: bool
@@ -37,6 +37,7 @@ class Options(Where, Asked):
 @click.option("--dry-run", is_flag=True, help="Say what a run would do, as `plan` does, and end.")
 @faults
 @where
+@watched
 @facts
 @talk
 @click.pass_obj
@@ -52,18 +53,21 @@ def command(screen: Screen, manifests: tuple[Path, ...], **options: Unpack[Optio
     if options["dry_run"]:
         screen.document(plan_document(plan)) if screen.json else screen.out(plan_text(plan))
         return ExitCode.DONE
-    if not agreed(screen, plan, settings, yes=options["yes"]):
+    if not agreed(screen, plan, settings, yes=options["yes"], quiet=options["quiet"]):
         return ExitCode.STOPPED_EARLY
-    progress = Progress(screen, settings.local, total=work_left(plan))
-    ended = anyio.run(lambda: app.run(checked, settings, asked, watch=progress))
-    return conclude(screen, settings, ended, flags=flags_of(options))
+    with watching(screen, settings.local, options, total=work_left(plan)) as progress:
+        ended = anyio.run(lambda: app.run(checked, settings, asked, watch=progress))
+        progress.over(ended)
+    return conclude(screen, settings, ended, flags=flags_of(options), quiet=options["quiet"])
 
 
-def agreed(screen: Screen, plan: PlanFacts, settings: Settings, *, yes: bool) -> bool:
+def agreed(screen: Screen, plan: PlanFacts, settings: Settings, *, yes: bool, quiet: bool) -> bool:
     """Show the money line; on a terminal, ask. True if the run shall go ahead."""
     place = "in the sandbox, which costs nothing" if settings.sandbox else f"at {settings.address}"
-    screen.say(f"{money_line(plan)} {place}")
-    if yes or not screen.asks or not plan.to_buy:
+    asks = screen.asks and not yes and bool(plan.to_buy)
+    if asks or not quiet:
+        screen.say(f"{money_line(plan)} {place}")
+    if not asks:
         return True
     if click.confirm("Go ahead?", err=True):
         return True

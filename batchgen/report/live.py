@@ -1,0 +1,195 @@
+"""The live view as lines of styled pieces, for a terminal of any width from 20 columns on; and the one line of a log.
+
+Pure: what draws it (`cli.paint`) knows the terminal. Where a line is too narrow its parts flow into more lines, nothing is
+left out but the ends of messages; the most important lines come first, because a low terminal shows only those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from batchgen.core.messages import Glimpse
+from batchgen.core.model import Instant
+from batchgen.report.log import Event, Level
+from batchgen.report.pulse import Ending, PulseFacts
+from batchgen.report.text import When, clean, number, span
+
+Line = Sequence[tuple[str, str]]
+"""A line as pairs of text and style; a style is a word that rich knows, or empty."""
+ROOMY = 60
+"""Columns from which on each line begins with a label."""
+LABEL = 9
+BUDGETS = 4
+"""Budgets that are shown, those with the least left first: a folder of manifests has three for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """What a bar and a separator are drawn with."""
+
+    full: str = "━"
+    empty: str = "─"
+    dot: str = " · "
+
+
+PLAIN = Letters("#", "-", ", ")
+"""For an encoding without line characters."""
+
+
+def live_lines(facts: PulseFacts, *, width: int, now: Instant, when: When, letters: Letters = PLAIN) -> list[Line]:
+    """Return the view, the most important lines first. `now` is the time of day, for the time at which the run may end."""
+    glimpse = facts.glimpse
+    lines: list[Line] = [
+        *_flow(
+            "", [f"{number(glimpse.saved)} of {number(facts.total)} done", *_failed(glimpse), span(facts.seconds)], width, "bold", letters
+        )
+    ]
+    lines.append(_bar(facts, width, letters))
+    lines += _flow("tasks", tasks_parts(facts), width, "", letters)
+    lines += _flow("rate", rate_parts(facts), width, "", letters)
+    lines += _flow("credits", [f"{number(glimpse.captured)} spent", f"{number(glimpse.held)} held"], width, "", letters)
+    lines += _flow("budgets", budget_parts(glimpse), width, "", letters)
+    lines += _flow("ends", ending_parts(facts, now, when), width, "", letters)
+    if glimpse.waiting_for:
+        lines += _flow("held up", [held_up(glimpse)], width, "yellow", letters)
+    for event in reversed(facts.troubles):
+        style = "red" if event.level is Level.ERROR else "yellow"
+        lines.append([(f"{when(event.at).strftime('%H:%M:%S')} ", "dim"), (event.message, style)])
+    return lines
+
+
+def _failed(glimpse: Glimpse) -> list[str]:
+    return [f"{number(glimpse.failed)} failed"] if glimpse.failed else []
+
+
+def _bar(facts: PulseFacts, width: int, letters: Letters) -> Line:
+    """Draw what is done, what failed, and what is in flight."""
+    glimpse, total = facts.glimpse, max(1, facts.total)
+    room = max(1, width)
+    done = min(room, room * glimpse.saved // total)
+    failed = min(room - done, -(-room * glimpse.failed // total))
+    flying = min(room - done - failed, room * (glimpse.submitting + glimpse.rendering + glimpse.downloading) // total)
+    rest = room - done - failed - flying
+    return [
+        (letters.full * done, "green"),
+        (letters.full * failed, "red"),
+        (letters.full * flying if letters is not PLAIN else letters.empty * flying, "dim cyan"),
+        (letters.empty * rest, "dim"),
+    ]
+
+
+def tasks_parts(facts: PulseFacts) -> list[str]:
+    """Say how many tasks wait and where the others are."""
+    glimpse = facts.glimpse
+    parts = (
+        (facts.waiting, "waiting"),
+        (glimpse.uploading, "uploading"),
+        (glimpse.submitting, "submitting"),
+        (glimpse.rendering, "rendering"),
+        (glimpse.downloading, "downloading"),
+    )
+    return [f"{number(count)} {word}" for count, word in parts if count] or ["nothing in flight"]
+
+
+def rate_parts(facts: PulseFacts) -> list[str]:
+    """Say how fast it goes, against the limit."""
+    parts = [] if facts.tasks_per_minute is None else [f"{facts.tasks_per_minute:,.1f} tasks/min"]
+    limit = facts.glimpse.per_minute
+    if limit and facts.requests_per_minute is not None:
+        parts.append(f"{facts.requests_per_minute:,.0f} of {limit:,.0f} requests/min")
+    elif limit:
+        parts.append(f"at most {limit:,.0f} requests/min")
+    return parts
+
+
+def budget_parts(glimpse: Glimpse) -> list[str]:
+    """Say what is left of the budgets that apply, those with the least left first."""
+    tightest = sorted(glimpse.budgets, key=lambda budget: budget.left)
+    parts = [f"{clean(budget.name)} {number(budget.left)} left of {number(budget.limit)}" for budget in tightest[:BUDGETS]]
+    more = len(tightest) - BUDGETS
+    return parts + ([f"{number(more)} more"] if more > 0 else [])
+
+
+def ending_parts(facts: PulseFacts, now: Instant, when: When) -> list[str]:
+    """Say when the run may end, and why then."""
+    if facts.glimpse.stopping:
+        return ["as soon as what is in the air has landed"]
+    ending = facts.ending
+    if ending is None:
+        return ["not known before the first render ends"] if facts.glimpse.rendering or facts.glimpse.submitting else []
+    return [_in(ending, now, when), clean(ending.why)]
+
+
+def _in(ending: Ending, now: Instant, when: When) -> str:
+    if not ending.seconds:
+        return "soon"
+    rounded = ending.seconds if ending.seconds < 60 else round(ending.seconds / 60) * 60  # noqa: PLR2004  minutes, once there are any
+    return f"in about {span(rounded)}, at {when(now + ending.seconds).strftime('%H:%M')}"
+
+
+def held_up(glimpse: Glimpse) -> str:
+    """Say why nothing is submitted."""
+    return f"submitting nothing: {clean(glimpse.waiting_for)}"
+
+
+def _flow(label: str, parts: list[str], width: int, style: str, letters: Letters) -> Iterator[Line]:
+    """Yield the parts on as many lines as they need; after a label where there is room for one."""
+    if not parts:
+        return
+    roomy = width >= ROOMY and bool(label)
+    room = width - LABEL if roomy else width
+    rows = [parts[0]]
+    for part in parts[1:]:
+        if len(rows[-1]) + len(letters.dot) + len(part) <= room:
+            rows[-1] += letters.dot + part
+        else:
+            rows.append(part)
+    for nth, row in enumerate(rows):
+        head = (label if nth == 0 else "").ljust(LABEL) if roomy else ""
+        yield [(head, "dim"), (row, style)]
+
+
+def progress_line(facts: PulseFacts, now: Instant, when: When) -> str:
+    """Return the run in one line, for a log."""
+    glimpse = facts.glimpse
+    parts = [f"{number(glimpse.saved)} of {number(facts.total)} done" if facts.total else f"{number(glimpse.saved)} done"]
+    parts += [] if not facts.waiting else [f"{number(facts.waiting)} waiting"]
+    parts += [part for part in tasks_parts(facts) if not part.endswith((" waiting", "in flight"))]
+    parts += _failed(glimpse)
+    parts.append(f"{number(glimpse.captured)} credits spent, {number(glimpse.held)} held")
+    parts += budget_parts(glimpse)[:1]
+    parts += rate_parts(facts) if facts.tasks_per_minute is not None else []
+    if facts.ending is not None and facts.ending.seconds:
+        parts.append(f"ends {_in(facts.ending, now, when)} ({clean(facts.ending.why)})")
+    parts += [held_up(glimpse)] if glimpse.waiting_for else []
+    return ", ".join(parts)
+
+
+def progress_event(facts: PulseFacts, at: Instant, message: str) -> Event:
+    """Return how the run stands as an event; `message` is its line for people."""
+    glimpse, ending = facts.glimpse, facts.ending
+    told = {
+        "tasks": facts.total,
+        "done": glimpse.saved,
+        "failed": glimpse.failed,
+        "waiting": facts.waiting,
+        "uploading": glimpse.uploading,
+        "submitting": glimpse.submitting,
+        "rendering": glimpse.rendering,
+        "downloading": glimpse.downloading,
+        "credits_spent": glimpse.captured,
+        "credits_held": glimpse.held,
+        "budgets": [{"budget": b.name, "limit": b.limit, "left": b.left} for b in glimpse.budgets],
+        "tasks_per_minute": _rounded(facts.tasks_per_minute),
+        "requests_per_minute": _rounded(facts.requests_per_minute),
+        "requests_per_minute_limit": _rounded(glimpse.per_minute),
+        "seconds_left": None if ending is None else _rounded(ending.seconds),
+        "ends_because": None if ending is None else ending.why,
+        "held_up_by": glimpse.waiting_for,
+    }
+    return Event("progress", Level.INFO, at, message, told)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
