@@ -12,6 +12,9 @@ from batchgen.report.text import When
 MOST_BINS = 60
 """More steps than that are finer than the eye and the screen of a phone."""
 
+LABELS = 5
+"""Times along an axis; more would run into each other on a phone."""
+
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _WIDTHS = (1, 2, 5, 10, 15, 30, _MINUTE, 120, 300, 600, 900, 1800, _HOUR, 7200, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR, _DAY, 7 * _DAY)
 
@@ -57,11 +60,11 @@ def round_steps(top: float, most: int = 4) -> list[float]:
 def time_marks(first: Instant, last: Instant, when: When) -> Iterator[tuple[Instant, str]]:
     """Yield a handful of round instants with their words, round by the reader's clock."""
     length = last - first
-    step = next((width for width in _WIDTHS if length / width <= 5), 7 * _DAY)  # noqa: PLR2004  five labels fit on a phone
+    step = next((width for width in _WIDTHS if length <= width * LABELS), math.ceil(length / LABELS / _DAY) * _DAY)
     offset = when(first).utcoffset()
     shift = offset.total_seconds() if offset else 0.0
     form = "%H:%M:%S" if step < _MINUTE else "%H:%M" if step < _DAY else "%d %b"
     at = math.ceil((first + shift) / step) * step - shift
-    while at <= last:
+    while at < last:
         yield at, when(at).strftime(form)
         at += step

@@ -133,13 +133,14 @@ def _throughput(night: Night, limits: Limits, drawing: _Drawing) -> Chart:
     bins, per_minute = drawing.bins, 60.0 / drawing.bins.width
     sent = [count * per_minute for count in _count(night.submitted, bins)]
     done = [count * per_minute for count in _count(night.rendered, bins)]
-    allowed = f"The limit is {limits.per_minute:g} requests a minute of all kinds"
+    allowed = f"The limit is {_short(limits.per_minute)} requests a minute of all kinds"
     high, remark = _limit(limits.per_minute, max(sent + done), allowed)
     top, marks = _scale(high)
     length = night.over - night.begun
     says = (
-        f"{number(len(night.submitted))} attempts were submitted and {number(len(night.rendered))} renders finished in {span(length)}, "
-        f"{_rate(len(night.rendered), length)} a minute on average, {max(done):.3g} at the peak. " + (remark.strip() or f"{allowed}.")
+        f"{counted(len(night.submitted), 'attempt')} submitted and {counted(len(night.rendered), 'render')} finished in {span(length)}: "
+        f"{about(len(night.rendered) * 60 / max(length, 1.0))} a minute on average, {about(max(done))} at the peak. "
+        + (remark.strip() or f"{allowed}.")
     )
     return Chart(
         key="throughput",
@@ -153,12 +154,8 @@ def _throughput(night: Night, limits: Limits, drawing: _Drawing) -> Chart:
         ),
         limit=None if remark else Mark(_y(limits.per_minute, top), "limit"),
         head=("from", "submitted a minute", "finished a minute"),
-        rows=drawing.rows([f"{value:.3g}" for value in sent], [f"{value:.3g}" for value in done]),
+        rows=drawing.rows([about(value) for value in sent], [about(value) for value in done]),
     )
-
-
-def _rate(count: int, seconds: float) -> str:
-    return f"{count * 60 / max(seconds, 1.0):.3g}"
 
 
 def _count(instants: array[float], bins: Bins) -> list[int]:
@@ -207,6 +204,7 @@ def _credits(night: Night, drawing: _Drawing) -> Chart:
     spent = _last(night.moved, night.spent, drawing.bins)
     both = [gone + open_ for gone, open_ in zip(spent, _last(night.moved, night.held, drawing.bins), strict=True)]
     top, marks = _scale(max(both))
+    paid = drawing.steps(spent, top, filled=True)
     says = f"{number(round(spent[-1]))} credits were spent and {number(round(both[-1] - spent[-1]))} are held at the end."
     return Chart(
         key="credits",
@@ -215,8 +213,8 @@ def _credits(night: Night, drawing: _Drawing) -> Chart:
         x=drawing.marks,
         y=marks,
         layers=(
-            Layer("second", drawing.steps(both, top, filled=True), "held"),
-            Layer("area", drawing.steps(spent, top, filled=True), "spent"),
+            Layer("second", drawing.steps(both, top, filled=True) + paid, "held"),  # what lies between: even-odd
+            Layer("area", paid, "spent"),
         ),
         head=("from", "spent by then", "held then"),
         rows=drawing.rows([number(round(value)) for value in spent], [number(round(b - s)) for b, s in zip(both, spent, strict=True)]),
@@ -241,13 +239,13 @@ def _took(night: Night) -> Chart:
         return 8.0 + seconds / top * (WIDTH - 24.0)
 
     bars = tuple(
-        Bar(TOP + line * nth, model, x(quick), x(usual), x(slow), f"{model}: {span(usual) if usual >= 1 else f'{usual:.1f} s'}")
+        Bar(TOP + line * nth, model, x(quick), x(usual), x(slow), f"{model}: {_seconds(usual)}")
         for nth, (model, _, quick, usual, slow) in enumerate(facts)
     )
     more = f" {len(busiest) - len(shown)} more models are not drawn." if len(busiest) > len(shown) else ""
     model, count, quick, usual, slow = facts[0]
-    spread = f"eight of ten of its {counted(count, 'render')} took {quick:.3g} to {slow:.3g} s"
-    says = f"{model}, the busiest, took {usual:.3g} s as a rule; {spread}.{more}"
+    spread = f"eight of ten of its {counted(count, 'render')} took {_seconds(quick)} to {_seconds(slow)}"
+    says = f"{model}, the busiest, took {_seconds(usual)} as a rule; {spread}.{more}"
     return Chart(
         key="render-time",
         title="Render time by model",
@@ -256,9 +254,18 @@ def _took(night: Night) -> Chart:
         y=(),
         bars=bars,
         head=("model", "renders", "quick (1 of 10 is quicker)", "median", "slow (1 of 10 is slower)"),
-        rows=tuple((model, number(count), f"{a:.3g} s", f"{b:.3g} s", f"{c:.3g} s") for model, count, a, b, c in facts),
+        rows=tuple((model, number(count), *map(_seconds, three)) for model, count, *three in facts),
         height=height,
     )
+
+
+def about(value: float) -> str:
+    """Return a number to two digits or to the whole: 0.45, 4.2, 42, 1,140."""
+    return number(round(value)) if value >= 10 or value == round(value) else f"{value:.2g}"  # noqa: PLR2004  two digits before the point
+
+
+def _seconds(value: float) -> str:
+    return span(value) if value >= 10 else f"{about(value)} s"  # noqa: PLR2004  below, a tenth of a second says something
 
 
 def _share(ordered: array[float], share: float) -> float:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from batchgen.core.facts import RunFacts
 from batchgen.core.messages import MoneyKind
 from batchgen.core.model import Instant
-from batchgen.core.ports import Ledger
 from batchgen.core.states import AttemptState
+from batchgen.report.page.source import Source
 
 LOOKED_THROUGH = 50
 """Runs that are looked through for the newest that submitted anything: a night whose cron found all done shows the night before."""
@@ -54,24 +54,24 @@ class Night:
             yield at, flying
 
 
-def find_night(ledger: Ledger, runs: Sequence[RunFacts], asked: RunFacts | None) -> Night | None:
+def find_night(source: Source, runs: Sequence[RunFacts], asked: RunFacts | None) -> Night | None:
     """Return the night of the run that was asked for, or the newest that submitted anything; None if none did.
 
     `runs` are newest first.
     """
     roots = [asked.root] if asked else list(dict.fromkeys(run.root for run in runs[:LOOKED_THROUGH]))
     for root in roots:
-        night = read_night(ledger, [run for run in runs if run.root == root], root)
+        night = read_night(source, [run for run in runs if run.root == root], root)
         if night.submitted:
             return night
     return None
 
 
-def read_night(ledger: Ledger, runs: Sequence[RunFacts], root: int) -> Night:
+def read_night(source: Source, runs: Sequence[RunFacts], root: int) -> Night:
     """Read a night from the ledger."""
     night = Night(tuple(runs))
     took: defaultdict[str, array[float]] = defaultdict(_column)
-    for flight in ledger.flights(root):
+    for flight in source.flights(root):
         night.submitted.append(flight.submitted_at)
         if flight.ended_at is None:
             continue
@@ -81,16 +81,20 @@ def read_night(ledger: Ledger, runs: Sequence[RunFacts], root: int) -> Night:
             took[flight.model].append(max(flight.ended_at - (flight.accepted_at or flight.submitted_at), 0.0))
     night.ends, night.rendered = _in_order(night.ends), _in_order(night.rendered)
     night.took = {model: _in_order(seconds) for model, seconds in took.items()}
-    _add_credits(night, ledger, root)
+    _add_credits(night, source, root)
     return night
 
 
-def _add_credits(night: Night, ledger: Ledger, root: int) -> None:
+_HELD = {MoneyKind.HOLD: 1, MoneyKind.CAPTURE: -1, MoneyKind.RELEASE: -1}
+_SPENT = {MoneyKind.CAPTURE: 1, MoneyKind.REFUND: -1}
+
+
+def _add_credits(night: Night, source: Source, root: int) -> None:
     """Sum the money book up."""
     spent = held = 0
-    for move in ledger.credit_moves(root):
-        held += move.credits if move.kind is MoneyKind.HOLD else -move.credits
-        spent += move.credits if move.kind is MoneyKind.CAPTURE else 0
+    for move in source.credit_moves(root):
+        held += _HELD.get(move.kind, 0) * move.credits
+        spent += _SPENT.get(move.kind, 0) * move.credits
         night.moved.append(move.at)
         night.spent.append(spent)
         night.held.append(held)

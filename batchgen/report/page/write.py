@@ -19,11 +19,11 @@ from markupsafe import Markup
 
 import batchgen
 from batchgen.core.facts import RunFacts, TaskQuery
-from batchgen.core.ports import Ledger
 from batchgen.core.states import TaskState
 from batchgen.report.page.cards import Dealer, Poster, retry_command, script_json
 from batchgen.report.page.charts import Limits, charts_of
 from batchgen.report.page.night import Night, find_night
+from batchgen.report.page.source import Source
 from batchgen.report.status import what_next
 from batchgen.report.text import When, clean, counted, number, span
 from batchgen.report.views import MANY, View
@@ -47,15 +47,15 @@ class Asked:
     poster: Poster | None = None
 
 
-def write_page(ledger: Ledger, asked: Asked, stream: TextIO) -> int:
+def write_page(source: Source, asked: Asked, stream: TextIO) -> int:
     """Write the page. Returns the number of tasks on it."""
     view = asked.view
     counter = count()
     dealer = Dealer(asked.when, view.flags, {part.name: part.path for part in view.manifests}, asked.poster)
-    tasks = ledger.tasks(TaskQuery(run=asked.run, removed=True))
+    tasks = source.tasks(TaskQuery(run=asked.run, removed=True))
     lines = (line for line, _ in zip(dealer.lines(tasks), counter, strict=False))
     template = _environment().get_template("page.html")
-    pieces = template.stream(**_head(ledger, asked), tasks=map(Markup, lines))  # script_json has escaped them
+    pieces = template.stream(**_head(source, asked), tasks=map(Markup, lines))  # script_json has escaped them
     pieces.enable_buffering(FEW_PIECES)
     stream.writelines(pieces)
     return next(counter)
@@ -68,11 +68,11 @@ def _environment() -> Environment:
     )
 
 
-def _head(ledger: Ledger, asked: Asked) -> dict[str, object]:
+def _head(source: Source, asked: Asked) -> dict[str, object]:
     """Return all that the template needs but the tasks."""
     view = asked.view
-    runs = ledger.runs(MANY)
-    night = find_night(ledger, runs, view.run if asked.run else None)
+    runs = source.runs(MANY)
+    night = find_night(source, runs, view.run if asked.run else None)
     script, style = _joined(SCRIPTS), _joined(STYLES)
     return {
         "policy": policy(script, style),
@@ -144,7 +144,7 @@ def _lead(view: View) -> str:
     run = view.run
     if run is None:
         return "The ledger is empty. The next run fills this page."
-    begun = f"Run {run.id} ({clean(run.asked.command)})"
+    begun = f"Run {run.id}" if run.asked.command == "run" else f"Run {run.id} ({clean(run.asked.command)})"
     if run.ended_at is None:
         return f"{begun} has not ended: process {run.pid} on {clean(run.host)} works on it, or was killed."
     return f"{begun} took {span(run.ended_at - run.started_at)}: {_reason(run)}."

@@ -32,7 +32,7 @@ const lastSign = (task) => (task.submitted === null ? -Infinity : task.submitted
 /** What a search looks through, in small letters. Made when a search first needs it. */
 function haystack(task) {
   task.hay ??= [task.id, task.prompt, task.model, task.note, task.taskId, task.key, ...task.references,
-    ...task.files.map(([path]) => path), ...(task.fault ?? []).slice(0, 3), ...Object.entries(task.params).map((pair) => pair.join("="))]
+    reason(task), task.fault?.[2], ...task.files.map(([path]) => path), ...Object.entries(task.params).map((pair) => pair.join("="))]
     .join("\n").toLowerCase();
   return task.hay;
 }

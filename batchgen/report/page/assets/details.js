@@ -72,7 +72,7 @@ function factsOf(task) {
     ["Attempts", number(task.attempts) + (task.lost ? `, ${counted(task.lost, "answer")} lost on the way` : "")],
     ["Render time", took(task) === null ? null : span(took(task))],
     ["Submitted", after(0)], ["Accepted", after(task.accepted)], ["Ended", after(task.ended)],
-    ["Run", task.run ? number(task.run) : null], ["Task id", task.taskId], ["Request id", task.key],
+    ["Run", task.run ? number(task.run) : null], ["Task id", task.taskId], ["client_request_id", task.key],
   ];
   return make("dl", { class: "list" }, facts.filter(([, value]) => value)
     .map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, outside(value)))));

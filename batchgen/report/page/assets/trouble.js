@@ -1,6 +1,7 @@
 // What failed or is blocked, put together by its cause: a thousand tasks with one error are one thing to look at.
 
-const MOST_CAUSES = 20;
+const FEW_CAUSES = 4; // more are folded away: the renders are below
+const MOST_CAUSES = 40;
 const MOST_NAMED = 5;
 
 function showTrouble(tasks) {
@@ -13,10 +14,12 @@ function showTrouble(tasks) {
   }
   const ordered = [...causes.values()].sort((one, other) => other.length - one.length);
   byId("trouble").hidden = !ordered.length;
-  byId("troubles").replaceChildren(...ordered.slice(0, MOST_CAUSES).map(cause));
-  if (ordered.length > MOST_CAUSES) {
-    byId("troubles").append(make("p", { class: "about" }, `And ${counted(ordered.length - MOST_CAUSES, "more cause")}, among the renders below.`));
-  }
+  byId("troubles").replaceChildren(...ordered.slice(0, FEW_CAUSES).map(cause));
+  if (ordered.length <= FEW_CAUSES) return;
+  const rest = ordered.slice(FEW_CAUSES, MOST_CAUSES).map(cause);
+  const beyond = ordered.length - MOST_CAUSES;
+  byId("troubles").append(make("details", {}, make("summary", {}, `${number(ordered.length - FEW_CAUSES)} more causes`), rest,
+    beyond > 0 ? make("p", { class: "about" }, `And ${number(beyond)} more, among the renders below.`) : null));
 }
 
 function cause(tasks) {
