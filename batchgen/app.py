@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -30,7 +30,7 @@ from batchgen.core.forecast import Forecast, PlanFacts
 from batchgen.core.glob import matches
 from batchgen.core.messages import Ended, FetchDue
 from batchgen.core.model import Instant, Spec, Task
-from batchgen.core.plan import Action, plan_leaver, plan_task
+from batchgen.core.plan import NOT_YET, Action, plan_leaver, plan_task
 from batchgen.core.policy import Given, Quote, Quoter
 from batchgen.core.ports import Api, Ledger, Media, Watch
 from batchgen.core.pricing import Prices, price_key
@@ -75,17 +75,33 @@ def plan(checked: Checked, settings: Settings, asked: RunAsked) -> PlanFacts:
         forecast = Forecast(policy, Prices(quoter(settings), opening.prices), Budgets(manifests, policy, spending))
         for loaded in checked.manifests:
             forecast.manifest(loaded.header)
-            for action in actions(loaded, ledger, asked):
-                if action.task is None or matches(action.task.id, asked.only):
-                    forecast.add(loaded.header, action)
+            _foresee(forecast, loaded, ledger, asked)
         uploaded = {} if ledger is None else ledger.uploaded(forecast.references())
     return forecast.facts(uploaded)
 
 
+def _foresee(forecast: Forecast, loaded: LoadedManifest, ledger: Store | None, asked: RunAsked) -> None:
+    """Add one manifest to a forecast; in chunks where nothing of it is known and prompts have no price."""
+    header = loaded.header
+    if (ledger is None or not ledger.knows(header.name)) and not _metered(loaded.tasks_by_model):
+        for chunk in loaded.chunks():
+            forecast.fresh(header, [ready for ready in chunk if matches(ready[0], asked.only)] if asked.only else chunk, NOT_YET)
+        return
+    for action in actions(loaded, ledger, asked):
+        if action.task is None or matches(action.task.id, asked.only):
+            forecast.add(header, action)
+
+
+def _metered(models: Iterable[str]) -> bool:
+    """Say whether the prompt's length is part of a price."""
+    catalogue = Catalogue.shipped()
+    return any(catalogue.get(model).billing is Billing.METERED for model in models)
+
+
 @contextmanager
-def _ledger_if_any(settings: Settings) -> Iterator[Ledger | None]:
+def _ledger_if_any(settings: Settings) -> Iterator[Store | None]:
     if exists(settings.ledger):
-        with reading(settings) as ledger:
+        with _store(settings) as ledger:
             yield ledger
     else:
         yield None
@@ -142,9 +158,18 @@ async def run(checked: Checked, settings: Settings, asked: RunAsked, *, watch: W
         now = _clock(ledger).now()
         begun = ledger.begin_run(asked, resumes=None, at=now)
         for loaded in checked.manifests:
-            ledger.adopt(loaded.header, actions(loaded, ledger, asked), run=begun.id, at=now)
+            _adopt(ledger, loaded, begun)
         names = [loaded.header.name for loaded in checked.manifests]
         return await _drive(settings, ledger, begun, _Desired(names), watch)
+
+
+def _adopt(ledger: Store, loaded: LoadedManifest, begun: RunFacts) -> None:
+    """Make the ledger's tasks those of the manifest."""
+    header, at = loaded.header, begun.started_at
+    if not ledger.knows(header.name):
+        ledger.enroll(header, loaded.rows(), at=at)
+    else:
+        ledger.adopt(header, actions(loaded, ledger, begun.asked), run=begun.id, at=at)
 
 
 async def resume(settings: Settings, *, watch: Watch) -> Ended:

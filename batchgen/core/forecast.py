@@ -6,8 +6,9 @@ Fed one action at a time, so that a manifest of a million rows is forecast in fl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from batchgen.core.budget import Budgets
 from batchgen.core.model import Credits, Manifest, Spec
@@ -15,6 +16,7 @@ from batchgen.core.pacing import HEADROOM
 from batchgen.core.plan import BUYING, Action, ActionKind
 from batchgen.core.policy import Policy
 from batchgen.core.pricing import Prices
+from batchgen.core.written import REMEMBERED, Frames, Ready
 
 EXAMPLES = 5
 """How many actions of a kind a plan names; the rest is counted."""
@@ -78,6 +80,11 @@ class Tally:
         if len(shown) < EXAMPLES:
             shown.append(action)
 
+    def more(self, kind: ActionKind, tasks: int, credits: Credits) -> None:
+        """Count tasks of a kind, without examples."""
+        self.counts[kind] += tasks
+        self.credits += credits
+
     def done(self) -> ManifestPlan:
         """Freeze."""
         examples = {kind: tuple(actions) for kind, actions in self.examples.items()}
@@ -106,6 +113,8 @@ class Forecast:
         self._to_buy = 0
         self._allowed: Credits = 0
         self._requests = 0
+        self._frames = Frames()
+        self._framed_prices: dict[tuple[str, str], Credits] = {}
 
     def manifest(self, manifest: Manifest) -> None:
         """Begin with a manifest."""
@@ -119,13 +128,60 @@ class Forecast:
         self._requests += REQUESTS_PER_TASK * (action.kind in BUYING) + (action.kind in UNFINISHED_KINDS)
         self._tallies[manifest.name].add(action, price)
 
+    def fresh(self, manifest: Manifest, rows: Sequence[Ready], reason: str) -> None:
+        """Count tasks of kind NEW, some thousand at a time, with less work for each than `add` has.
+
+        Tasks of the same head and tail have the same references and the same price. So this is not for models whose price
+        depends on the prompt's length.
+        """
+        prices = {kind: self._framed(*kind) for kind in set(map(itemgetter(1, 3), rows))}
+        credits = [prices[ready[1], ready[3]] for ready in rows]
+        self._allow_all(manifest, rows, credits)
+        self._requests += REQUESTS_PER_TASK * len(rows)
+        tally = self._tallies[manifest.name]
+        few = rows[: max(0, EXAMPLES - tally.counts[ActionKind.NEW])]
+        for task, ready in zip(self._frames.tasks(manifest.name, few), few, strict=True):
+            tally.add(Action(ActionKind.NEW, reason, task, None, ready[4]), 0)
+        tally.more(ActionKind.NEW, len(rows) - len(few), sum(credits))
+
+    def count(self, manifest: Manifest, kind: ActionKind, tasks: int) -> None:
+        """Count tasks of a kind that buys nothing and takes no request, without examples."""
+        self._tallies[manifest.name].more(kind, tasks, 0)
+
+    def _framed(self, head: str, tail: str) -> Credits:
+        """Return the price of tasks with this head and tail, and take note of what they need."""
+        known = self._framed_prices.get((head, tail))
+        if known is None:
+            if len(self._framed_prices) >= REMEMBERED:
+                self._framed_prices.clear()
+            known = self._framed_prices[head, tail] = self._need(self._frames.frame(head, tail))
+        return known
+
+    def _allow_all(self, manifest: Manifest, rows: Sequence[Ready], credits: Sequence[Credits]) -> None:
+        """Take prices off the budgets: in one go where all of them fit, one by one where a budget binds among them."""
+        whole, most = sum(credits), self._policy.max_tasks
+        if self._binding is None and (most is not None or self._budgets.refusal(manifest.name, whole) is not None):
+            for ready, price in zip(rows, credits, strict=True):
+                self._to_buy += 1
+                self._allow(manifest, ready[0], price)
+            return
+        self._to_buy += len(rows)
+        if self._binding is None:
+            self._budgets.hold(manifest.name, whole, self._budgets.today)
+            self._allowed += whole
+
     def _buy(self, manifest: Manifest, task: str, spec: Spec) -> Credits:
+        price = self._need(spec)
+        self._to_buy += 1
+        self._allow(manifest, task, price)
+        return price
+
+    def _need(self, spec: Spec) -> Credits:
+        """Return a spec's price, and take note of its references and of a price that was never seen."""
         quote = self._prices.quote(spec)
         if self._prices.unseen(quote.key):
             self._unseen[quote.key] = None
-        self._to_buy += 1
         self._uploads |= {r.sha256: r.size for r in spec.references if r.sha256}
-        self._allow(manifest, task, quote.credits)
         return quote.credits
 
     def _allow(self, manifest: Manifest, task: str, price: Credits) -> None:

@@ -26,6 +26,9 @@ class ActionKind(StrEnum):
     REMOVED = "removed"  # left the manifest: nothing new is bought for it
 
 
+NOT_YET = "not in the ledger yet"
+"""Why a task of a manifest's first run is bought."""
+
 BUYING = frozenset({ActionKind.NEW, ActionKind.CHANGED, ActionKind.RETRIED})
 
 
@@ -57,7 +60,7 @@ def plan_task(task: Task, known: KnownTask | None, *, retry_failed: bool = False
         return Action(kind, reason, task, known, fingerprint)
 
     if known is None:
-        return action(ActionKind.NEW, "not in the ledger yet")
+        return action(ActionKind.NEW, NOT_YET)
     changed = known.fingerprint != fingerprint
     if known.live is AttemptState.IN_DOUBT:
         return action(ActionKind.BLOCKED, "an attempt is in doubt: see `batchgen show`")

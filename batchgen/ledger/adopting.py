@@ -16,8 +16,9 @@ import sqlalchemy as sa
 from batchgen.core.model import Instant, Manifest, Task
 from batchgen.core.plan import Action, ActionKind
 from batchgen.core.states import TaskEvent, TaskState, advance_task
-from batchgen.core.written import spec_text
+from batchgen.core.written import Ready, spec_text
 from batchgen.errors import LedgerConflict
+from batchgen.ledger.columns import Utc
 from batchgen.ledger.documents import manifest_text
 from batchgen.ledger.journal import Entry
 from batchgen.ledger.statements import INSERT_EVENT
@@ -25,6 +26,9 @@ from batchgen.ledger.tables import manifests, tasks
 
 CHUNK = 500
 """Actions at a time: one query by ids (SQLite before 3.32 takes 999 parameters) and two executemany."""
+
+ENROLLED = 2_000
+"""New tasks in one call of the driver: a megabyte."""
 
 _KEEPS_SPEC = frozenset({ActionKind.DONE, ActionKind.FAILED, ActionKind.BLOCKED})
 """A changed spec is not taken over under these: the task's state was reached with the old one (an attempt in doubt)."""
@@ -34,6 +38,7 @@ _SAME = ("position", "line", "spec", "fingerprint", "output", "wanted")
 _ROWS = sa.select(*tasks.c["id", "ident", "state", "note", "failures", *_SAME]).where(
     tasks.c.manifest_id == sa.bindparam("of"), tasks.c.ident.in_(sa.bindparam("idents", expanding=True))
 )
+_ANY = sa.select(sa.exists().where(tasks.c.manifest_id == sa.bindparam("of")))
 _INSERT = sa.insert(tasks)
 _UPDATE = (
     sa.update(tasks)
@@ -66,6 +71,32 @@ def adopt(connection: sa.Connection, manifest: Manifest, actions: Iterable[Actio
     adoption = _Adoption(connection, _manifest_row(connection, manifest), run, at)
     for some in _chunks(actions):
         _flush(adoption, _decide(adoption, some))
+
+
+def enroll(connection: sa.Connection, manifest: Manifest, rows: Iterable[Ready], at: Instant) -> None:
+    """Write the tasks of a manifest of which the ledger has none, in the caller's transaction: `adopt` with nothing to compare.
+
+    The driver takes the rows as they come: what SQLAlchemy does for each of a million costs as much as what the database does.
+    Raises LedgerConflict if there are tasks already.
+    """
+    row = _manifest_row(connection, manifest)
+    if connection.scalar(_ANY, {"of": row}):
+        raise LedgerConflict(f"the tasks of {manifest.name} came into the ledger since they were planned; nothing was written, run again")
+    added = Utc().process_bind_param(at, connection.dialect)
+    tail = (row, TaskState.PENDING.value, True, added)
+    values = (
+        (ident, fingerprint, f"{head}{prompt}{written}", output, line, position, *tail)
+        for position, (ident, head, prompt, written, fingerprint, output, line) in enumerate(rows)
+    )
+    while some := list(islice(values, ENROLLED)):
+        connection.exec_driver_sql(_enrolment(connection.dialect), some)
+
+
+def _enrolment(dialect: sa.Dialect) -> str:
+    """Return the insert of `enroll`, with the driver's own marks for values."""
+    columns = ("ident", "fingerprint", "spec", "output", "line", "position", "manifest_id", "state", "wanted", "added_at")
+    mark = "?" if dialect.name == "sqlite" else "%s"
+    return f"INSERT INTO {tasks.name} ({', '.join(columns)}) VALUES ({', '.join(mark for _ in columns)})"  # noqa: S608 - our own words
 
 
 def _chunks(actions: Iterable[Action]) -> Iterator[list[Action]]:

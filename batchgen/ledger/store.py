@@ -21,6 +21,7 @@ from batchgen.core.model import Instant, KnownTask, Manifest, Upload
 from batchgen.core.night import CreditFacts, FlightFacts
 from batchgen.core.plan import Action
 from batchgen.core.steering import Control
+from batchgen.core.written import Ready
 from batchgen.errors import LedgerError, NoRun
 from batchgen.ledger import adopting, nights, reads, starting, steering, writing
 from batchgen.ledger.check import Broken, check
@@ -116,6 +117,19 @@ class Store:
         """
         with self._write() as connection:
             adopting.adopt(connection, manifest, actions, run=run, at=at)
+
+    def knows(self, manifest: str) -> bool:
+        """Say whether the ledger has tasks of a manifest, also ones that left it."""
+        query = sa.select(
+            sa.exists().where(tasks.c.manifest_id == sa.select(manifests.c.id).where(manifests.c.name == manifest).scalar_subquery())
+        )
+        with self._read() as connection:
+            return bool(connection.scalar(query))
+
+    def enroll(self, manifest: Manifest, rows: Iterable[Ready], *, at: Instant) -> None:
+        """Write the tasks of a manifest of which the ledger has none, in one transaction."""
+        with self._write() as connection:
+            adopting.enroll(connection, manifest, rows, at)
 
     # -- a run
 

@@ -53,6 +53,10 @@ class LoadedManifest:
     tasks_by_model: Mapping[str, int]
     _spool: Spool
 
+    def chunks(self) -> Iterator[list[Ready]]:
+        """Yield the tasks in their order, as text, some thousand at a time; none if they were not kept."""
+        return self._spool.chunks()
+
     def rows(self) -> Iterator[Ready]:
         """Yield the tasks in their order, as text; none if they were not kept."""
         return self._spool.rows()
