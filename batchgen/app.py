@@ -25,9 +25,10 @@ from batchgen.catalogue import Billing, Catalogue, price_params, prompt_units
 from batchgen.core.answers import Answer, Balance
 from batchgen.core.budget import Budgets
 from batchgen.core.engine import Engine
-from batchgen.core.facts import Opening, RunAsked, RunFacts
+from batchgen.core.facts import Opening, RunAsked, RunFacts, TaskQuery
 from batchgen.core.forecast import Forecast, PlanFacts
 from batchgen.core.glob import matches
+from batchgen.core.losses import Census, delivery, pages, records_of
 from batchgen.core.messages import Ended, FetchDue
 from batchgen.core.model import Instant, Spec, Task
 from batchgen.core.plan import NOT_YET, Action, plan_leaver, plan_task
@@ -35,14 +36,15 @@ from batchgen.core.policy import Given, Quote, Quoter
 from batchgen.core.ports import Api, Ledger, Media, Watch
 from batchgen.core.pricing import Prices, price_key
 from batchgen.core.resolve import Decision, InDoubt, resolve
-from batchgen.core.states import AttemptState
+from batchgen.core.states import AttemptState, TaskState
 from batchgen.core.steering import Control
-from batchgen.errors import UsageError
+from batchgen.errors import ExitCode, UsageError
 from batchgen.ledger import Store, exists
 from batchgen.ledger.check import Broken
 from batchgen.manifest import Checked, LoadedManifest
 from batchgen.manifest import check as check_manifests
 from batchgen.media import Downloads
+from batchgen.media.census import take_census
 from batchgen.rivya.client import Client
 from batchgen.rivya.wire import compose
 from batchgen.runner import Runner, SystemClock, settle
@@ -198,12 +200,46 @@ def _ahead(until: Instant | None, now: Instant) -> Instant | None:
     return until if until is not None and until > now else None
 
 
+async def fetch(settings: Settings, manifest: str, only: str, *, watch: Watch) -> Fetched:
+    """Download again what is paid and missing or damaged on disk, of a manifest ('' takes all) and the task ids of a glob.
+
+    Buys nothing: neither a purchase whose answer was lost is repeated, nor one that renders looked at. What is damaged is
+    set aside, never overwritten. Raises UsageError for a manifest that the ledger does not know.
+    """
+    with _held(settings, "fetch") as ledger:
+        manifests = {facts.name: facts for facts in ledger.manifests()}
+        last = next(iter(ledger.runs()), None)
+        if last is None or (manifest and manifest not in manifests):
+            known = ", ".join(manifests) or "none"
+            raise UsageError(f"the ledger {ledger.place} has no manifest {manifest or 'yet'}; it has {known}")
+        wanted = TaskQuery(manifest, (TaskState.DONE,), only, removed=True)
+        census = take_census(ledger, settings.outputs, wanted)
+        names = [manifest] if manifest else list(manifests)
+        if not census.losses and not any(manifests[name].by_state.get(TaskState.RENDERED) for name in names):
+            return Fetched(census, Ended(ExitCode.DONE, "every file is in its place"))
+        now = _clock(ledger).now()
+        # It counts on the last run, so that `resume` goes on as that one was asked to.
+        begun = ledger.begin_run(replace(last.asked, command="fetch"), resumes=last.id, at=now)
+        for page in pages(census.losses):
+            ledger.commit(begun.id, [record for loss in page for record in records_of(loss, now)])
+        return Fetched(census, await _drive(settings, ledger, begun, _Desired(names, fetch=wanted), watch))
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What `fetch` found, and how it ended."""
+
+    census: Census
+    ended: Ended
+
+
 @dataclass(frozen=True, slots=True)
 class _Desired:
     """The manifests of a run, by name, and those among them for which nothing is bought."""
 
     names: Sequence[str]
     finish_only: frozenset[str] = frozenset()
+    fetch: TaskQuery | None = None  # nothing but files, of these tasks
 
 
 @contextmanager
@@ -220,7 +256,7 @@ def _clock(ledger: Ledger) -> SystemClock:
 async def _drive(settings: Settings, ledger: Store, begun: RunFacts, desired: _Desired, watch: Watch) -> Ended:
     asked, clock = begun.asked, _clock(ledger)
     opening = ledger.open_run(desired.names, run=begun.id, today=settings.calendar(clock.now()), only=asked.only)
-    opening = replace(opening, finish_only=desired.finish_only)
+    opening = replace(opening, finish_only=desired.finish_only) if desired.fetch is None else delivery(opening, desired.fetch.only)
     given = Given(quoter(settings), compose, settings.calendar, random.Random().random)  # noqa: S311 - jitter, no secret
     engine = Engine(opening, settings.policy(asked), given)
     if not _has_work(ledger, opening):

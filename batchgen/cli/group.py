@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "tasks": "List tasks.",
     "show": "Tell one task's whole history.",
     "report": "Tell what a run did; write it as CSV or JSON lines.",
+    "fetch": "Download again what is paid and missing or damaged on disk.",
     "credits": "Ask for the balance, and add up what was spent.",
     "resolve": "Say what became of an attempt in doubt.",
     "ledger": "Prove the ledger's invariants; copy it while a run goes on.",

@@ -289,15 +289,15 @@ class Engine:
         if desk.halted:
             return desk.halted
         reading = any(lane.reading for lane in self._submissions.lanes.values())
-        if reading or self._flights.at_work or self._submissions.busy or self._wants_balance():
+        if not reading and desk.pace.closed_until - desk.now > LONGEST_WAIT and (self._flights.at_work or not self._drained):
+            return Ended(ExitCode.UNAVAILABLE, f"the service asks that nothing be sent before {_utc(desk.pace.closed_until)}")
+        if reading or self._flights.at_work or self._submissions.busy or self._wants_balance() or self._held_up:
             return None
         if not (self._drained or self._submissions.closed or desk.pace.ready(desk.now)):
             return None  # what was given back in this step may let another pass once the rate allows it
         self._stop_the_rest()
         return self._verdict()
 
-        if desk.paused and not (self._drained or self._submissions.closed):
-            return None
     def _stop_the_rest(self) -> None:
         """End the way of each manifest that nothing can open again: this is asked only when nothing is at work that could."""
         for lane in self._submissions.lanes.values():
@@ -307,6 +307,11 @@ class Engine:
                 self._desk.work_left = self._desk.work_left or why
 
     def _verdict(self) -> Ended:
+    @property
+    def _held_up(self) -> bool:
+        """True while only a person's `go` is missing."""
+        return self._desk.paused and not (self._drained or self._submissions.closed)
+
         desk, lanes = self._desk, self._submissions.lanes.values()
         if desk.undelivered:
             return Ended(ExitCode.UNAVAILABLE, desk.undelivered)
@@ -335,7 +340,6 @@ class Engine:
 
     # ---------------------------------------------------------------- for watchers
 
-            desk.policy.until if desk.paused and not self._submissions.closed else None,
     def glimpse(self) -> Glimpse:
         """Return how the run stands, for whoever watches."""
         lives = list(self._flights.lives())
@@ -355,6 +359,7 @@ class Engine:
             places=self._submissions.places,
             budgets=desk.budgets.left,
             stopping=desk.halted is not None,
+            desk.policy.until if desk.paused and not self._submissions.closed else None,
         )
 
     def _waits_for(self) -> str:

@@ -269,6 +269,17 @@ class OutputSaved:
 class Noted:
     """Something worth remembering that moves no state: an error while polling, a 429, a balance."""
 
+@dataclass(frozen=True, slots=True)
+class OutputLost:
+    """A result file that was complete is missing or damaged now; `why` says which."""
+
+    key: str
+    index: int
+    path: str
+    why: str
+    at: Instant
+
+
     event: str
     at: Instant
     key: str = ""
@@ -285,7 +296,7 @@ class Controlled:
     at: Instant
 
 
-Record = Submitted | AttemptMoved | TaskMoved | MoneyMoved | UploadStored | UploadForgotten | OutputSaved | Noted | Controlled
+Record = Submitted | AttemptMoved | TaskMoved | MoneyMoved | UploadStored | UploadForgotten | OutputSaved | OutputLost | Noted | Controlled
 
 # ---------------------------------------------------------------- the step
 

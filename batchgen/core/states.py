@@ -38,6 +38,7 @@ class TaskEvent(StrEnum):
     SUPERSEDED = "superseded"  # all files are on disk, but the manifest has changed meanwhile
     GIVEN_UP = "given_up"  # no further attempt by ourselves
     BLOCKED = "blocked"  # cannot go on without a person
+    MISSED = "missed"  # a file of its render is missing or damaged on disk
     RENEWED = "renewed"  # due again: changed, asked for again, or unblocked
     CONTINUED = "continued"  # a person has decided: its attempt goes on
 
@@ -86,7 +87,10 @@ TASK_MOVES = MappingProxyType(
             TaskEvent.SAVED: TaskState.DONE,
             TaskEvent.SUPERSEDED: TaskState.PENDING,
         },
-        TaskState.DONE: {TaskEvent.RENEWED: TaskState.PENDING},
+        TaskState.DONE: {
+            TaskEvent.MISSED: TaskState.RENDERED,
+            TaskEvent.RENEWED: TaskState.PENDING,
+        },
         TaskState.FAILED: {TaskEvent.RENEWED: TaskState.PENDING},
         TaskState.BLOCKED: {
             TaskEvent.RENEWED: TaskState.PENDING,

@@ -199,7 +199,7 @@ def _outputs(connection: sa.Connection) -> Iterator[Broken]:
         .join(manifests, manifests.c.id == tasks.c.manifest_id)
         .where(
             tasks.c.state == TaskState.DONE,
-            ~sa.exists().where(attempts.c.task_id == tasks.c.id, outputs.c.attempt_id == attempts.c.id),
+            ~sa.exists().where(attempts.c.task_id == tasks.c.id, outputs.c.attempt_id == attempts.c.id, outputs.c.lost_at.is_(None)),
         )
     )
     for row in connection.execute(unsaved).mappings():

@@ -103,7 +103,8 @@ def _attempts(connection: sa.Connection, rows: Sequence[int]) -> Mapping[int, Se
     mine = sa.select(attempts.c.id).where(attempts.c.task_id.in_(rows))
     credits = {row["attempt_id"]: row for row in connection.execute(_CREDITS.where(_MONEY.attempt_id.in_(mine))).mappings()}
     files: defaultdict[int, list[Output]] = defaultdict(list)
-    for row in connection.execute(sa.select(outputs).where(outputs.c.attempt_id.in_(mine)).order_by(outputs.c.nth)):
+    whole = sa.select(outputs).where(outputs.c.attempt_id.in_(mine), outputs.c.lost_at.is_(None))
+    for row in connection.execute(whole.order_by(outputs.c.nth)):
         files[row.attempt_id].append(Output(row.nth, row.path, row.sha256, row.size, row.mime))
     by_task: defaultdict[int, list[AttemptFacts]] = defaultdict(list)
     for attempt in found:

@@ -95,7 +95,12 @@ RENAME_OUTPUT = sa.update(outputs).where(outputs.c.path == sa.bindparam("before"
 REPLACE_OUTPUT = (
     sa.update(outputs)
     .where(outputs.c.attempt_id == sa.bindparam("of"), outputs.c.nth == sa.bindparam("index"))
-    .values({name: sa.bindparam(f"new_{name}") for name in ("run_id", "path", "sha256", "size", "mime", "saved_at")})
+    .values({name: sa.bindparam(f"new_{name}") for name in ("run_id", "path", "sha256", "size", "mime", "saved_at")} | {"lost_at": None})
+)
+LOSE_OUTPUT = (
+    sa.update(outputs)
+    .where(outputs.c.attempt_id == sa.bindparam("of"), outputs.c.nth == sa.bindparam("index"), outputs.c.path == sa.bindparam("was_at"))
+    .values(lost_at=sa.bindparam("lost", type_=outputs.c.lost_at.type))
 )
 INSERT_OUTPUT = sa.insert(outputs)
 FORGET_UPLOAD = sa.delete(uploads).where(uploads.c.sha256 == sa.bindparam("content"))

@@ -226,6 +226,7 @@ outputs = sa.Table(
     sa.Column("saved_at", Utc, nullable=False),
     sa.UniqueConstraint("attempt_id", "nth"),
     sa.CheckConstraint("nth >= 0 AND path <> '' AND length(sha256) = 64 AND size > 0", name="complete"),
+    sa.Column("lost_at", Utc),  # found to be missing or damaged; NULL: complete
 )
 
 controls = sa.Table(

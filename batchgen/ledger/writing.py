@@ -18,6 +18,7 @@ from batchgen.core.messages import (
     MoneyMoved,
     Noted,
     OutputSaved,
+    OutputLost,
     Record,
     Submitted,
     TaskMoved,
@@ -75,7 +76,8 @@ def _check_move(record: Record) -> None:
 def _look_up(commit: Commit, records: Sequence[Record]) -> None:
     """Read, in a few queries, what the records' rows need to know; refuse keys and settlements that are there already."""
     new = {record.key: record for record in records if isinstance(record, Submitted)}
-    named = {record.key for record in records if isinstance(record, AttemptMoved | MoneyMoved | OutputSaved | Noted) and record.key}
+    about = AttemptMoved | MoneyMoved | OutputSaved | OutputLost | Noted
+    named = {record.key for record in records if isinstance(record, about) and record.key}
     commit.find(sorted(named | new.keys()))
     for key in new.keys() & commit.attempts.keys():
         same = commit.connection.scalar(sql.BODY, {"row": commit.attempts[key].row}) == new[key].body
@@ -121,11 +123,18 @@ def _write_one(commit: Commit, record: Record) -> None:
             _upload_forgotten(commit, record)
         case OutputSaved():
             _output_saved(commit, record)
-        case Noted():
-            _noted(commit, record)
-        case Controlled():
-            commit.log(Entry(f"control_{record.control.kind}", record.at, detail=str(record.control)))
-            steering.obey(commit.connection, commit.run, record)
+        case OutputLost():
+            _output_lost(commit, record)
+        case _:
+            _remembered(commit, record)
+
+
+def _remembered(commit: Commit, record: Noted | Controlled) -> None:
+    if isinstance(record, Noted):
+        _noted(commit, record)
+    else:
+        commit.log(Entry(f"control_{record.control.kind}", record.at, detail=str(record.control)))
+        steering.obey(commit.connection, commit.run, record)
 
 
 def _submitted(commit: Commit, record: Submitted) -> None:
@@ -228,6 +237,15 @@ def _output_saved(commit: Commit, record: OutputSaved) -> None:
 
 def _noted(commit: Commit, record: Noted) -> None:
     attempt = commit.attempt(record.key) if record.key else None
+def _output_lost(commit: Commit, record: OutputLost) -> None:
+    """Mark the row. It is not deleted: what stands at its path is ours to set aside."""
+    attempt = commit.attempt(record.key)
+    commit.log(Entry("output_lost", record.at, attempt.task, attempt.row, detail=f"{record.path}: {record.why}"))
+    found = commit.connection.execute(sql.LOSE_OUTPUT, {"of": attempt.row, "index": record.index, "was_at": record.path, "lost": record.at})
+    if found.rowcount != 1:
+        raise LedgerConflict(f"the ledger has no output {record.path} with the number {record.index} of {record.key}; nothing was written")
+
+
     task = attempt.task if attempt else record.row
     commit.log(Entry(record.event, record.at, task, attempt.row if attempt else None, detail=record.detail, fault=record.fault))
     if record.event == SLOW_DOWN:

@@ -19,6 +19,7 @@ from batchgen.core.messages import (
     Controlled,
     MoneyMoved,
     Noted,
+    OutputLost,
     OutputSaved,
     Record,
     Submitted,
@@ -84,7 +85,7 @@ def event_of(record: Record) -> Event:
             return _kept(record)
 
 
-def _kept(record: MoneyMoved | OutputSaved | UploadStored | UploadForgotten | Controlled) -> Event:
+def _kept(record: MoneyMoved | OutputSaved | OutputLost | UploadStored | UploadForgotten | Controlled) -> Event:
     """Tell of credits, files, and what a person ordered."""
     match record:
         case MoneyMoved():
@@ -99,6 +100,9 @@ def _kept(record: MoneyMoved | OutputSaved | UploadStored | UploadForgotten | Co
         case Controlled(control=control):
             facts = {"control": control.kind.value, "value": control.value}
             return Event("control", Level.NOTICE, record.at, f"the run obeys `batchgen control {control}`", facts)
+        case OutputLost():
+            words = f"{clean(record.path)} is {record.why}; it is downloaded again"
+            return Event("lost", Level.WARNING, record.at, words, {"client_request_id": record.key, "file": record.path})
         case UploadForgotten():
             words = f"the server no longer knows a reference (sha256 {record.sha256[:12]}); it is uploaded again"
             return Event("upload_forgotten", Level.WARNING, record.at, words, {"sha256": record.sha256})

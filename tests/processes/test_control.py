@@ -10,10 +10,10 @@ from tests.processes.program import Program, check_settled, serving, until
 
 def test_pause_budget_rate_and_go(program: Program, tmp_path: Path) -> None:
     """Each is obeyed before the command returns, and stands in the events; the run ends with everything done."""
-    with serving(tmp_path / "server", "slow=0.2,render=0.3") as service:
+    with serving(tmp_path / "server", "render=0.3") as service:
         program.sandboxed = False
         program.environ["RIVYA_BASE_URL"] = service.address
-        (program.folder / "batchgen.yaml").write_text("requests_per_minute: 240\npoll: {first: 0.2, every: 0.2}\nin_flight: 3\n")
+        (program.folder / "batchgen.yaml").write_text("requests_per_minute: 60\npoll: {first: 0.2, every: 0.2}\n")
         running = program.start("run", program.images(12), "--yes", "--budget", "11")
         until(lambda: service.bought() >= 2)
         paused = program("control", "pause")
@@ -21,7 +21,7 @@ def test_pause_budget_rate_and_go(program: Program, tmp_path: Path) -> None:
         bought = service.bought()
         assert program("control", "budget", "50").code == 0
         said = program("control", "rate", "6000", "--json")
-        assert json.loads(said.out) == {"control": "rate", "value": 6000.0, "obeyed": True}
+        assert json.loads(said.out) == {"document": "batchgen.control/1", "control": "rate", "value": 6000.0, "obeyed": True}
         assert service.bought() == bought
         assert program("control", "go").code == 0
         assert running.end().code == 0

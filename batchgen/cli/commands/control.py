@@ -45,7 +45,8 @@ def command(screen: Screen, what: str, value: str | None, **options: Unpack[Wher
     obeyed = app.steer(settings_for(screen, options), control)
     said = _SAID[control.kind].format(value=number(int(control.value)) if control.value.is_integer() else f"{control.value:g}")
     if screen.json:
-        screen.document({"control": str(control.kind), "value": control.value if control.kind in VALUED else None, "obeyed": obeyed})
+        value_said = control.value if control.kind in VALUED else None
+        screen.document({"document": "batchgen.control/1", "control": str(control.kind), "value": value_said, "obeyed": obeyed})
     elif obeyed:
         screen.out(said)
     else:
