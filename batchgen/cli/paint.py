@@ -43,7 +43,7 @@ class Painter:
             size = os.get_terminal_size(self._stream.fileno())
             if size.columns and size.lines:
                 return size
-        with suppress(ValueError):
+        with suppress(KeyError, ValueError):
             return os.terminal_size((int(self._environ["COLUMNS"]), int(self._environ.get("LINES", FALLBACK.lines))))
         return FALLBACK
 
