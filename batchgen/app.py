@@ -43,9 +43,6 @@ from batchgen.ledger import Store, exists
 from batchgen.ledger.check import Broken
 from batchgen.manifest import Checked, LoadedManifest
 from batchgen.manifest import check as check_manifests
-from batchgen.media import Downloads
-from batchgen.media.census import take_census
-from batchgen.rivya.client import Client
 from batchgen.rivya.wire import compose
 from batchgen.runner import Runner, SystemClock, settle
 from batchgen.sandbox import SANDBOX_KEY
@@ -206,6 +203,8 @@ async def fetch(settings: Settings, manifest: str, only: str, *, watch: Watch) -
     Buys nothing: neither a purchase whose answer was lost is repeated, nor one that renders looked at. What is damaged is
     set aside, never overwritten. Raises UsageError for a manifest that the ledger does not know.
     """
+    from batchgen.media.census import take_census  # noqa: PLC0415 - see _service
+
     with _held(settings, "fetch") as ledger:
         manifests = {facts.name: facts for facts in ledger.manifests()}
         last = next(iter(ledger.runs()), None)
@@ -324,6 +323,10 @@ def steer(settings: Settings, control: Control) -> bool:
 
 @asynccontextmanager
 async def _service(settings: Settings) -> AsyncIterator[tuple[Api, Media]]:
+    # Imported here because httpx takes 0.1 s: `plan`, and a run of a finished manifest, ask nobody.
+    from batchgen.media import Downloads  # noqa: PLC0415
+    from batchgen.rivya.client import Client  # noqa: PLC0415
+
     with _address(settings) as (address, key):
         async with Client(address, key) as api, Downloads(settings.outputs, allow_loopback=settings.local_service) as media:
             yield api, media
@@ -346,15 +349,17 @@ def _address(settings: Settings, *, keyless: bool = False) -> Iterator[tuple[str
 
 def ask_balance(settings: Settings) -> Answer[Balance]:
     """Ask for the account's credits."""
-    return _ask(settings, Client.balance)
+    return _ask(settings, lambda api: api.balance())
 
 
 def ask_models(settings: Settings) -> Answer[list[object]]:
     """Ask for the models; that needs no key."""
-    return _ask(settings, Client.models, keyless=True)
+    return _ask(settings, lambda api: api.models(), keyless=True)
 
 
-def _ask(settings: Settings, question: Callable[[Client], Awaitable[T]], *, keyless: bool = False) -> T:
+def _ask(settings: Settings, question: Callable[[Api], Awaitable[T]], *, keyless: bool = False) -> T:
+    from batchgen.rivya.client import Client  # noqa: PLC0415 - see _service
+
     async def ask() -> T:
         with _address(settings, keyless=keyless) as (address, key):
             async with Client(address, key) as api:

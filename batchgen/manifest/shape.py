@@ -7,6 +7,7 @@ The header and each task are checked on their own, so that a long manifest never
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -14,10 +15,13 @@ from typing import Protocol
 
 import batchgen
 from batchgen.catalogue import did_you_mean, shown
-from batchgen.manifest.nodes import MappingNode, Node, Scalar, SequenceNode, to_json
+from batchgen.manifest.nodes import MappingNode, Node, Scalar, SequenceNode, to_json, whole_number
 from batchgen.manifest.problems import Reporter
 
 _TEXTS = frozenset({"id", "prompt", "model", "output"})
+_NAME = re.compile("[a-z0-9][a-z0-9._-]{0,63}")
+_DEFAULTS = frozenset({"model", "params", "references"})
+_WHOLE = {"budget": frozenset({"total", "per_run", "per_day"}), "limits": frozenset({"in_flight"})}
 _KINDS = {
     "integer": "a whole number",
     "number": "a number",
@@ -70,7 +74,27 @@ def _validator(part: str) -> _Validator:
 
 def check_header(node: MappingNode, reporter: Reporter) -> bool:
     """Report what is wrong with the shape of a header (whose `tasks` may be anything); return whether it is right."""
-    return _check("header", node, reporter)
+    return plain_header(node) or _check("header", node, reporter)
+
+
+def plain_header(node: MappingNode) -> bool:
+    """Return True for headers of the common shapes, all of which the schema takes: its library takes 0.1 s to import."""
+    version, name = node.get("version"), node.get("name")
+    if not (isinstance(version, Scalar) and isinstance(name, Scalar) and "tasks" in node.entries):
+        return False
+    if whole_number(version) != 1 or not (isinstance(to_json(name), str) and _NAME.fullmatch(name.text)):
+        return False
+    return all(_plain_part(key, entry.value) for key, entry in node.entries.items())
+
+
+def _plain_part(key: str, value: Node) -> bool:
+    """Say whether a part of a header is certainly right; `version`, `name` and `tasks` were looked at before."""
+    if key == "defaults" and isinstance(value, MappingNode):
+        return all(_plain_field(name, entry.value) and name in _DEFAULTS for name, entry in value.entries.items())
+    known = _WHOLE.get(key)
+    if known and isinstance(value, MappingNode):
+        return all(name in known and (whole_number(entry.value) or 0) >= 1 for name, entry in value.entries.items())
+    return key in {"version", "name", "tasks"} or (key == "output" and isinstance(value, Scalar))
 
 
 def check_task(node: MappingNode, reporter: Reporter) -> bool:
@@ -83,17 +107,17 @@ def plain_task(node: MappingNode) -> bool:
     entries = node.entries
     if "id" not in entries:
         return False
-    for name, entry in entries.items():
-        value = entry.value
-        if name in _TEXTS:
-            if not isinstance(value, Scalar):
-                return False
-        elif name == "params":
-            if not isinstance(value, MappingNode):
-                return False
-        elif name != "references" or not _plain_list(value):
-            return False
-    return True
+    return all(_plain_field(name, entry.value) for name, entry in entries.items())
+
+
+def _plain_field(name: str, value: Node) -> bool:
+    if name in _TEXTS:
+        return isinstance(value, Scalar)
+    if name == "foreach":
+        return isinstance(value, Scalar) and bool(value.text) and isinstance(to_json(value), str)
+    if name == "params":
+        return isinstance(value, MappingNode)
+    return name == "references" and _plain_list(value)
 
 
 def _plain_list(node: Node) -> bool:

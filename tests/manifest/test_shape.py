@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from batchgen.manifest import schema_path
 from batchgen.manifest.nodes import Entry, MappingNode, Node, Scalar, SequenceNode, to_json
-from batchgen.manifest.shape import plain_task
+from batchgen.manifest.shape import plain_header, plain_task
 
 SCHEMA = json.loads(schema_path("manifest.schema.json").read_text(encoding="utf-8"))
 TASK = Draft202012Validator({"$defs": SCHEMA["$defs"], "$ref": "#/$defs/task"})
@@ -46,6 +46,34 @@ def test_the_fast_path_takes_nothing_that_the_schema_refuses(task: MappingNode) 
     """What is called plain is valid."""
     if plain_task(task):
         assert TASK.is_valid(to_json(task))
+
+
+HEADER = Draft202012Validator({**SCHEMA, "properties": {**SCHEMA["properties"], "tasks": {}}})
+NAMES = st.sampled_from(["a", "spring-launch", "A", "", "5", "true", "-a", "x" * 65, "a\n"])
+TEXTS = st.builds(
+    Scalar, st.sampled_from(["1", "1.0", "2", "0", "true", "1e400", "~", "-1", "kling-2-6"]), st.booleans(), st.just(1), st.just(1)
+)
+PARTS = st.dictionaries(st.sampled_from(["total", "per_run", "in_flight", "model", "params", "references", "x"]), TEXTS | NODES, max_size=2)
+HEADERS = st.fixed_dictionaries(
+    {"version": TEXTS, "name": st.builds(Scalar, NAMES, st.booleans(), st.just(1), st.just(1)), "tasks": SCALARS},
+    optional={name: st.one_of(PARTS.map(mapping), TEXTS) for name in ("budget", "limits", "defaults", "output", "canary", "nmae")},
+).map(lambda entries: mapping(dict(entries)))
+
+
+@given(header=HEADERS)
+@settings(max_examples=200)
+def test_the_fast_path_of_headers_takes_nothing_that_the_schema_refuses(header: MappingNode) -> None:
+    """What is called plain is valid."""
+    if plain_header(header):
+        assert HEADER.is_valid(to_json(header))
+
+
+def test_common_headers_take_the_fast_path() -> None:
+    """`validate` of a small file does not wait for jsonschema."""
+    one, name = Scalar("1", plain=True, line=1, column=1), Scalar("spring", plain=True, line=1, column=1)
+    parts: dict[str, Node] = {"budget": mapping({"total": one}), "defaults": mapping({"model": name, "params": mapping({"x": one})})}
+    assert plain_header(mapping({"version": one, "name": name, "tasks": one, "output": name, **parts}))
+    assert not plain_header(mapping({"version": one, "name": name}))
 
 
 def test_common_tasks_take_the_fast_path() -> None:

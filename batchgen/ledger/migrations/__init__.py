@@ -29,6 +29,10 @@ class Migration:
 
 
 def _begin(connection: sa.Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        for table in tables.metadata.tables.values():
+            for index in table.indexes:
+                index.dialect_options["postgresql"]["where"] = index.info.get(tables.WHERE)
     tables.metadata.create_all(connection, checkfirst=False)
     create_guards(connection)
 
