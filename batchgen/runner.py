@@ -135,6 +135,7 @@ class Runner:
                 event = await self.media.save(request, self.ledger.owner)
             case _:
                 sent_at = self.clock.now()
+                self.engine.sent(sent_at)
                 event = Answered(request, await self._call(request), sent_at)
         await self._send.send(event)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from batchgen.core.answers import Fault
 from batchgen.core.budget import Budgets, Purse
+from batchgen.core.looks import Looks
 from batchgen.core.messages import Ended, Noted, Record
 from batchgen.core.model import Credits, Instant
 from batchgen.core.pacing import Pace
@@ -24,12 +25,13 @@ class Desk:
     prices: Prices
     budgets: Budgets
     purse: Purse
+    looks: Looks
     now: Instant = 0.0
     records: list[Record] = field(default_factory=list)
     halted: Ended | None = None  # nothing new leaves; the run ends when what is in the air has landed
+    paused: bool = False  # by a person: nothing new is bought or uploaded
     dry: bool = False  # the server said insufficient_credits
     work_left: str = ""  # why work is left although nothing is wrong
-    paused: bool = False  # by a person: nothing new is bought or uploaded
     undelivered: str = ""  # why paid or submitted work is left that the service should have finished
     saved: int = 0
     failed: int = 0

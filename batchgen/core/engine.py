@@ -13,6 +13,7 @@ they share a `desk`. This module takes turns between them, keeps the rate, and k
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import cast
 
 from batchgen.core.answers import Answer, Balance, Fault, Render, StoredFile, Verdict
@@ -23,15 +24,16 @@ from batchgen.core.flights import Flights
 from batchgen.core.landings import Landings
 from batchgen.core.lanes import Lane
 from batchgen.core.live import Live
+from batchgen.core.looks import RENDER_TIMES, Looks
 from batchgen.core.messages import (
     Answered,
     ApiRequest,
     AskBalance,
     AskStatus,
     CheckUpload,
-    Download,
     ControlAsked,
     Controlled,
+    Download,
     Downloaded,
     DueArrived,
     Ended,
@@ -43,18 +45,24 @@ from batchgen.core.messages import (
     Step,
     StopReason,
 )
-from batchgen.core.model import Instant
+from batchgen.core.model import Instant, canonical_json
 from batchgen.core.pacing import Pace
 from batchgen.core.policy import Given, Policy
 from batchgen.core.pricing import Prices
 from batchgen.core.retry import backoff
 from batchgen.core.states import AttemptState
-from batchgen.core.submissions import Submissions
 from batchgen.core.steering import DRAINED, PAUSED, Control, ControlKind
+from batchgen.core.submissions import Submissions
 from batchgen.errors import ExitCode
 
 IN_THE_AIR = 24
 """API requests at once. Beyond 16-32 an HTTP/1.1 connection pool only queues, and an answer's tail grows long."""
+
+LONGEST_WAIT = 3600.0
+"""Seconds of Retry-After that a run waits for. For a longer one it ends, and the ledger keeps until when nothing may leave."""
+
+REMEMBER = 60.0
+"""Seconds between two writings of the render times that were learned."""
 
 SILENT = frozenset({Verdict.LOST, Verdict.UNSENT, Verdict.DISABLED, Verdict.BUSY})
 """Verdicts that do not show a service at work."""
@@ -76,10 +84,11 @@ class Engine:
             policy=policy,
             calendar=given.calendar,
             dice=given.dice,
-            pace=Pace(policy.requests_per_minute, opening.not_before),
+            pace=Pace(policy.requests_per_minute, opening.not_before, opening.last_request_by),
             prices=Prices(given.quoter, opening.prices),
             budgets=Budgets(opening.manifests, policy, opening.spending),
             purse=Purse(policy.account.keep_balance),
+            looks=Looks(policy.poll, opening.render_times),
             failed=opening.failed,
             blocked=opening.blocked,
             in_doubt=opening.in_doubt,
@@ -95,11 +104,16 @@ class Engine:
         self._landings = Landings(self._desk, self._flights, refused=self._refused, due_again=self._submissions.due_again)
         self._opening: Opening | None = opening
         self._polls_turn = False
+        self._remember_at: Instant = 0.0
         self._silent_since: Instant | None = None
         self._asking_balance = False
         self._balance_tries = 0
         self._balance_at: Instant = 0.0  # not asked before
         self._second_chance = True  # after insufficient_credits, once
+
+    def sent(self, at: Instant) -> None:
+        """Take note that a request of the last step left: the rate counts from there, not from before the commit."""
+        self._desk.pace.sent(at)
 
     def step(self, now: Instant, events: Iterable[Event]) -> Step:
         """Take what happened by `now`, and say what to do about it."""
@@ -118,7 +132,15 @@ class Engine:
             self._submissions.prepare()
             requests = self._start()
         ended = self._ended()
+        self._remember(ended)
         return Step(tuple(desk.records), tuple(requests), None if ended else self._wake_at(), ended)
+
+    def _remember(self, ended: Ended | None) -> None:
+        """Write down what was learned of render times: in a transaction that is due anyway, at most once a minute and at the end."""
+        desk = self._desk
+        if desk.looks.fresh and desk.records and (ended or desk.now >= self._remember_at):
+            desk.looks.fresh, self._remember_at = False, desk.now + REMEMBER
+            desk.note(RENDER_TIMES, detail=canonical_json(desk.looks.known()))
 
     def _resume(self) -> None:
         """Take over what earlier runs left, at the first step: only then is the time known."""
@@ -138,13 +160,11 @@ class Engine:
                 self._landings.files.downloaded(event)
             case DueArrived():
                 self._submissions.due_arrived(event)
-            case _:  # StopAsked
-                self._desk.halt(STOPS[event.reason])
             case ControlAsked(control=control):
                 self._obey(control)
+            case _:  # StopAsked
+                self._desk.halt(STOPS[event.reason])
 
-    def _answered(self, event: Answered) -> None:
-        self._weather(event)
     def _obey(self, control: Control) -> None:
         """Do what a person says from another shell."""
         desk = self._desk
@@ -159,6 +179,8 @@ class Engine:
             case _:  # PAUSE, GO
                 desk.paused = control.kind is ControlKind.PAUSE
 
+    def _answered(self, event: Answered) -> None:
+        self._weather(event)
         match event.request:
             case SendCreate(key=key):
                 self._landings.created(key, cast("Answer[Render]", event.answer))
@@ -253,15 +275,18 @@ class Engine:
         return self._flights.airborne + self._submissions.uploads.airborne + self._asking_balance
 
     def _next(self) -> ApiRequest | None:
-        """Return the next request of the account's rate. Buying and looking take turns, so neither starves the other."""
+        """Return the next request of the account's rate.
+
+        Buying and looking take turns, so neither starves the other; but while there is something to buy, only looks
+        that are hardly wasted have a turn.
+        """
         if self._wants_balance() and self._desk.now >= self._balance_at:
             self._asking_balance = True
             self._desk.purse.asked(self._flights.open_holds)
             return AskBalance()
         self._polls_turn = not self._polls_turn
-        if self._polls_turn:
-            return self._flights.next_poll() or self._next_purchase()
-        return self._next_purchase() or self._flights.next_poll()
+        request = self._flights.next_poll(sure=True) if self._polls_turn else None
+        return request or self._next_purchase() or self._flights.next_poll(sure=False)
 
     def _next_purchase(self) -> ApiRequest | None:
         live = self._flights.pop_send()
@@ -281,6 +306,11 @@ class Engine:
     @property
     def _drained(self) -> bool:
         return all(lane.drained for lane in self._submissions.lanes.values())
+
+    @property
+    def _held_up(self) -> bool:
+        """True while only a person's `go` is missing."""
+        return self._desk.paused and not (self._drained or self._submissions.closed)
 
     def _ended(self) -> Ended | None:
         desk = self._desk
@@ -307,11 +337,6 @@ class Engine:
                 self._desk.work_left = self._desk.work_left or why
 
     def _verdict(self) -> Ended:
-    @property
-    def _held_up(self) -> bool:
-        """True while only a person's `go` is missing."""
-        return self._desk.paused and not (self._drained or self._submissions.closed)
-
         desk, lanes = self._desk, self._submissions.lanes.values()
         if desk.undelivered:
             return Ended(ExitCode.UNAVAILABLE, desk.undelivered)
@@ -335,6 +360,7 @@ class Engine:
             self._submissions.next_wake(),
             self._balance_at if self._wants_balance() and self._balance_at > desk.now else None,
             desk.pace.next_at if not desk.pace.ready(desk.now) else None,
+            desk.policy.until if desk.paused and not self._submissions.closed else None,
         )
         return min((at for at in waits if at is not None), default=None)
 
@@ -342,14 +368,12 @@ class Engine:
 
     def glimpse(self) -> Glimpse:
         """Return how the run stands, for whoever watches."""
-        lives = list(self._flights.lives())
         desk = self._desk
-        held_back = (lane.held_back for lane in self._submissions.lanes.values())
         return Glimpse(
             uploading=self._submissions.uploads.airborne,
-            submitting=sum(live.state is AttemptState.SUBMITTING for live in lives),
-            rendering=sum(live.state is AttemptState.ACCEPTED for live in lives),
-            downloading=self._flights.transferring,
+            submitting=self._flights.count(AttemptState.SUBMITTING),
+            rendering=self._flights.count(AttemptState.ACCEPTED),
+            downloading=self._flights.count(AttemptState.SUCCEEDED),
             saved=desk.saved,
             failed=desk.failed + desk.blocked - self._already_failed,
             held=self._flights.open_holds,
@@ -359,7 +383,6 @@ class Engine:
             places=self._submissions.places,
             budgets=desk.budgets.left,
             stopping=desk.halted is not None,
-            desk.policy.until if desk.paused and not self._submissions.closed else None,
         )
 
     def _waits_for(self) -> str:
@@ -367,3 +390,8 @@ class Engine:
             return self._desk.halted.reason
         reasons = (lane.held_back for lane in self._submissions.lanes.values())
         return self._submissions.closed or (PAUSED if self._desk.paused else next(filter(None, reasons), ""))
+
+
+def _utc(at: Instant) -> str:
+    """Write an instant for a person, to the minute that is surely not before it."""
+    return datetime.fromtimestamp(at + 59.0, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -17,8 +17,9 @@ from batchgen.core.states import AttemptState, TaskState
 
 @dataclass(frozen=True, slots=True)
 class LiveAttempt:
-    """An attempt on which work is left: submitting, accepted, or succeeded with files missing.
+    """An attempt on which work is left: submitting, accepted, succeeded with files missing, or failed with credits kept.
 
+    The last is only asked whether its credits came back meanwhile; then `final` is what the ledger has as kept.
     `due` is the task as the manifest wants it now (its fingerprint may differ from the attempt's: then the manifest
     was edited meanwhile). `wanted` is False when the task left the manifest. `hold` is the sum of its holds.
     """
@@ -74,6 +75,9 @@ class Opening:
     in_doubt: int = 0  # attempts of these manifests that are in doubt
     bought: int = 0  # attempts that this run, and those that it resumes, have submitted: they count for --max-tasks
     finish_only: frozenset[str] = frozenset()  # manifests whose live attempts are finished and for which nothing is bought
+    last_request_by: Instant = 0.0  # when the last request of earlier runs had left at the latest
+    render_times: Mapping[str, tuple[int, float, float]] = field(default_factory=dict)  # see looks.Known
+    cuts: Mapping[str, int] = field(default_factory=dict)  # by manifest: the position from which on a kept plan buys nothing
     newest: Instant = 0.0  # of everything that the ledger has: time never runs back behind it
 
 
@@ -88,6 +92,8 @@ class RunAsked:
     budget: Credits | None = None
     max_tasks: int | None = None
     until: Instant | None = None
+    plan: str = ""  # the id of the kept plan that it does
+    cuts: tuple[tuple[str, int], ...] = ()  # by manifest: the position from which on that plan buys nothing
 
 
 # ---------------------------------------------------------------- for people

@@ -7,7 +7,7 @@ What the answers mean is in `landings`.
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 
 from batchgen.core import states
@@ -32,8 +32,11 @@ class Flights:
         self._timers: list[tuple[Instant, int, str]] = []
         self._scheduled = 0
         self._sends: deque[str] = deque()
-        self._polls: deque[str] = deque()
+        self._polls: list[tuple[Instant, int, str]] = []  # a heap, by when a look is hardly wasted any more
         self._downloads: deque[tuple[str, int]] = deque()
+        self._count = Counter[AttemptState]()
+        self.open_holds: Credits = 0  # credits held by attempts whose end is not known
+        self._at_work = 0  # attempts about which this run still has something to do
         self.airborne = 0  # API requests about attempts that have no answer yet
         self.transferring = 0  # downloads in the air
 
@@ -42,8 +45,9 @@ class Flights:
     def resume(self, fact: LiveAttempt, lane: Lane) -> None:
         """Take over an attempt from an earlier run."""
         live = take_over(fact, lane)
-        self._lives[live.key] = live
-        lane.hold(live.due.row)
+        self._add(live)
+        if live.state is not AttemptState.FAILED:  # asked only for a refund: its task may be due, or have another attempt
+            lane.hold(live.due.row)
         lane.in_flight += live.in_flight
         if not live.reserved and live.in_flight:
             self._desk.prices.probe(live.price_key, live.key)
@@ -86,9 +90,15 @@ class Flights:
         desk.prices.probe(live.price_key, key)
         desk.budgets.hold(lane.manifest.name, live.hold, live.day)
         desk.purse.hold(live.hold)
-        self._lives[key] = live
+        self._add(live)
         lane.in_flight += 1
         return self._send(live)
+
+    def _add(self, live: Live) -> None:
+        self._lives[live.key] = live
+        self._at_work += 1
+        self._count[live.state] += 1
+        self.open_holds += live.hold * live.in_flight
 
     # ---------------------------------------------------------------- turns
 
@@ -110,7 +120,17 @@ class Flights:
             if live is None or live.wake_at != at or live.left:
                 continue
             live.wake_at = None
-            (self._sends if live.state is AttemptState.SUBMITTING else self._polls).append(key)
+            if live.state is AttemptState.SUBMITTING:
+                self._sends.append(key)
+            else:
+                heapq.heappush(self._polls, (self._sure_at(live), self._scheduled, key))
+
+    def _sure_at(self, live: Live) -> Instant:
+        """From when on looking at a render is hardly ever wasted. What has ended, or was late before, is looked at at once."""
+        if live.state is not AttemptState.ACCEPTED:
+            return 0.0
+        sure = self._desk.looks.sure(live.price_key, live.accepted_at)
+        return 0.0 if live.looked_at >= sure else sure
 
     @property
     def next_wake(self) -> Instant | None:
@@ -123,26 +143,24 @@ class Flights:
 
     def pop_send(self) -> Live | None:
         """Take the next attempt whose create is to be repeated."""
-        return self._pop(self._sends)
+        while self._sends:
+            live = self._lives.get(self._sends.popleft())
+            if live is not None and not live.left and not live.asking:
+                return live
+        return None
 
     def repeat(self, live: Live) -> SendCreate:
         """Send the same bytes again."""
         self.move(live, AttemptEvent.REPEATED)
         return self._send(live)
 
-    def next_poll(self) -> AskStatus | None:
-        """Return the next render to look at, or None."""
-        live = self._pop(self._polls)
-        if live is None:
-            return None
-        self._ask(live)
-        return AskStatus(live.key, live.task_id)
-
-    def _pop(self, queue: deque[str]) -> Live | None:
-        while queue:
-            live = self._lives.get(queue.popleft())
+    def next_poll(self, *, sure: bool) -> AskStatus | None:
+        """Return the next render to look at, or None; with `sure` only one that is hardly unfinished."""
+        while self._polls and (not sure or self._polls[0][0] <= self._desk.now):
+            live = self._lives.get(heapq.heappop(self._polls)[2])
             if live is not None and not live.left and not live.asking:
-                return live
+                self._ask(live)
+                return AskStatus(live.key, live.task_id)
         return None
 
     def _send(self, live: Live) -> SendCreate:
@@ -190,7 +208,16 @@ class Flights:
         task = live.due.task
         named = {"manifest": task.manifest, "task": task.id, **fields}
         self._desk.write(AttemptMoved(live.key, event, live.state, after, self._desk.now, **named))  # type: ignore[arg-type]  # named as the record's own
+        self._count[live.state] -= 1
+        self._count[after] += 1
+        held = live.in_flight
         live.state = after
+        self.open_holds += live.hold * (live.in_flight - held)
+
+    def hold_more(self, live: Live, more: Credits) -> None:
+        """Hold more for an attempt."""
+        live.hold += more
+        self.open_holds += more * live.in_flight
 
     def move_task(self, live: Live, event: TaskEvent, note: str) -> None:
         """Move an attempt's task along its table and write it down."""
@@ -201,23 +228,26 @@ class Flights:
 
     def leave(self, live: Live, why: str) -> None:
         """Do nothing more about an attempt in this run; the ledger keeps it for the next."""
+        self._at_work -= not live.left
         live.left = live.left or why
         self._desk.prices.found(live.price_key, live.key)  # nobody waits in this run for what it would have cost
 
     def remove(self, live: Live) -> None:
         """Forget an attempt that needs nothing more."""
         del self._lives[live.key]
-
-    @property
-    def open_holds(self) -> Credits:
-        """Credits held by attempts whose end is not known."""
-        return sum(live.hold for live in self._lives.values() if live.in_flight)
+        self._at_work -= not live.left
+        self._count[live.state] -= 1
+        self.open_holds -= live.hold * live.in_flight
 
     @property
     def at_work(self) -> bool:
         """True while this run still has something to do about some attempt."""
-        return any(not live.left for live in self._lives.values())
+        return self._at_work > 0
+
+    def count(self, state: AttemptState) -> int:
+        """Count the attempts in a state."""
+        return self._count[state]
 
     def lives(self) -> Iterable[Live]:
-        """All attempts, for counting."""
+        """All attempts, for tests."""
         return self._lives.values()

@@ -16,11 +16,10 @@ from batchgen.core.flights import Flights
 from batchgen.core.live import Live
 from batchgen.core.messages import MoneyKind, MoneyMoved
 from batchgen.core.model import Credits, DueTask
-from batchgen.core.pacing import first_look, next_look
 from batchgen.core.policy import OnLostAnswer
 from batchgen.core.pricing import paid
 from batchgen.core.retry import Fate, backoff, judge_create
-from batchgen.core.states import AttemptEvent, TaskEvent
+from batchgen.core.states import AttemptEvent, AttemptState, TaskEvent
 
 Refused = Callable[[Live, Verdict, Fault], None]
 """What the submissions do about a refused create: they know the uploads that may be the cause."""
@@ -65,7 +64,7 @@ class Landings:
         if render.status in {RenderStatus.SUCCEEDED, RenderStatus.FAILED}:
             self._seen(live, render)
         else:
-            self._flights.schedule(live, first_look(self._desk.policy.poll, self._desk.now))
+            self._flights.schedule(live, self._desk.looks.first(live.price_key, self._desk.now))
 
     def _again(self, live: Live, answer: Answer[Render]) -> None:
         if answer.verdict is Verdict.LOST:
@@ -117,7 +116,9 @@ class Landings:
     def looked(self, key: str, answer: Answer[Render]) -> None:
         """Take the answer to a status question."""
         live = self._flights.landed(key)
-        if answer.verdict is Verdict.OK and answer.value is not None:
+        if live.state is AttemptState.FAILED:
+            self._refunded(live, answer.value)
+        elif answer.verdict is Verdict.OK and answer.value is not None:
             live.tries, live.trouble_since, live.missing_since = 0, None, None
             if live.in_flight:
                 self._reserve(live, answer.value)
@@ -153,10 +154,12 @@ class Landings:
             self._flights.leave(live, "still rendering after render_timeout")
             self._desk.work_left = self._desk.work_left or "some renders take longer than render_timeout; the next run picks them up"
             return
-        self._flights.schedule(live, next_look(self._desk.policy.poll, live.accepted_at, self._desk.now))
+        live.looked_at = live.sent_at
+        self._flights.schedule(live, self._desk.looks.next(live.price_key, live.accepted_at, self._desk.now))
 
     def _succeed(self, live: Live, render: Render) -> None:
         cost = paid(render.final, live.reserved, live.hold)
+        self._desk.looks.saw(live.price_key, max(0.0, live.looked_at - live.accepted_at), self._desk.now - live.accepted_at)
         live.final, live.urls, live.ended_at = cost, render.urls, self._desk.now
         self._flights.move(live, AttemptEvent.SUCCEEDED, final=render.final, urls=render.urls)
         self._desk.prices.saw(live.price_key, cost)
@@ -182,6 +185,17 @@ class Landings:
         else:
             self.give_up(live, f"{fault.code}: {fault.message}")
             self._break(live, refused=False)
+
+    def _refunded(self, live: Live, render: Render | None) -> None:
+        """Take back what the server kept of a failed render at first. Asked once in a run; without an answer the next run asks again."""
+        if render is not None and render.status is RenderStatus.FAILED and render.final is not None and live.final:
+            back = live.final - render.final
+            if back > 0:
+                self._desk.write(MoneyMoved(live.key, MoneyKind.REFUND, back, self._desk.now))
+                self._desk.note("refunded", key=live.key, detail=str(back))
+                self._desk.budgets.release(live.lane.manifest.name, back, live.day, this_run=live.this_run)
+                self._desk.purse.closed()
+        self._flights.remove(live)
 
     def due_again(self, live: Live, *, failures: int) -> None:
         """Hand a task back for another attempt, if the manifest still wants it."""
@@ -241,7 +255,7 @@ class Landings:
     def _hold_more(self, live: Live, more: Credits) -> None:
         if more <= 0:
             return
-        live.hold += more
+        self._flights.hold_more(live, more)
         self._desk.write(MoneyMoved(live.key, MoneyKind.HOLD, more, self._desk.now))
         self._desk.budgets.hold(live.lane.manifest.name, more, live.day, this_run=live.this_run)
         self._desk.purse.hold(more)

@@ -41,6 +41,7 @@ class Live:
     asking: bool = False  # a request about it is in the air
     sent_at: Instant = 0.0  # when that request left
     wake_at: Instant | None = None
+    looked_at: Instant = 0.0  # when it was last seen unfinished
     tries: int = 0  # troubles in a row
     trouble_since: Instant | None = None
     missing_since: Instant | None = None

@@ -23,6 +23,10 @@ from batchgen.core.states import TaskEvent, TaskState
 from batchgen.core.trials import Accused, Trials
 from batchgen.core.uploads import Pending, Uploads, upload_key
 
+UNTIL = "the time given by --until or --max-duration has come"
+MAX_TASKS = "--max-tasks"
+"""How the reasons begin for which a run ends early as it was told to."""
+
 AHEAD = 4
 """Tasks beyond the free places whose references are uploaded in advance."""
 
@@ -53,7 +57,17 @@ class Submissions:
         """Take a page of due tasks and the uploads that the server has for them."""
         for upload in page.uploads:
             self.uploads.known.setdefault(upload.sha256, upload)
-        self.lanes[page.request.manifest].arrived(page)
+        lane = self.lanes[page.request.manifest]
+        lane.arrived(page)
+        if page.last and not self._order_matters(lane):
+            lane.due = deque(sorted(lane.due, key=lambda due: -self._desk.looks.expected(self._desk.prices.quote(due.task.spec).key)))
+
+    def _order_matters(self, lane: Lane) -> bool:
+        """True unless every due task will be bought: only then may the longest renders go first, so that the night ends early."""
+        policy = self._desk.policy
+        rest = sum(self._desk.prices.quote(due.task.spec).credits for due in lane.due)
+        limits = (policy.max_tasks, policy.until, self._desk.purse.keep, self._desk.budgets.refusal(lane.manifest.name, rest))
+        return lane.manifest.canary > lane.rendered_before or any(limit is not None for limit in limits)
 
     def due_again(self, live: Live) -> None:
         """Take a task that wants another attempt."""
@@ -122,9 +136,9 @@ class Submissions:
         if self._desk.dry:
             return "the account has too few credits"
         if policy.until is not None and self._desk.now >= policy.until:
-            return "the time given by --until has come"
+            return UNTIL
         if policy.max_tasks is not None and self.bought >= policy.max_tasks:
-            return f"--max-tasks {policy.max_tasks} is reached"
+            return f"{MAX_TASKS} {policy.max_tasks} is reached"
         return ""
 
     @property

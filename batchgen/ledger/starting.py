@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -17,9 +19,10 @@ from batchgen.core.states import AttemptEvent, AttemptState, TaskState
 from batchgen.core.written import spec_from
 from batchgen.errors import LedgerError
 from batchgen.ledger.documents import manifest_from, urls_from
-from batchgen.ledger.statements import NOT_BEFORE
+from batchgen.ledger.statements import NOT_BEFORE, RENDER_TIMES
 from batchgen.ledger.tables import (
     DUE,
+    FAILED_ATTEMPT,
     LIVE_ATTEMPT,
     PRICED,
     attempts,
@@ -179,7 +182,20 @@ _TO_FETCH = _LIVE.where(
     attempts.c.number == tasks.c.attempts,
     attempts.c.state == AttemptState.SUCCEEDED,
 )
-_SAVED = sa.select(outputs.c.attempt_id, outputs.c.nth).where(outputs.c.attempt_id.in_(sa.bindparam("attempts", expanding=True)))
+REFUND_DAYS = 7
+"""Days in which a failed attempt that kept credits is asked about again: the vendor does not say when refunds come."""
+
+_KEPT = (
+    sa.select(sa.func.sum(sa.case((money.c.kind == MoneyKind.CAPTURE, money.c.credits), else_=-money.c.credits)))
+    .where(money.c.attempt_id == attempts.c.id, money.c.kind.in_((MoneyKind.CAPTURE, MoneyKind.REFUND)))
+    .scalar_subquery()
+)
+_OWED = _LIVE.add_columns(_KEPT.label("kept")).where(
+    FAILED_ATTEMPT, attempts.c.ended_at >= sa.bindparam("since", type_=attempts.c.ended_at.type), _KEPT > 0
+)
+_SAVED = sa.select(outputs.c.attempt_id, outputs.c.nth).where(
+    outputs.c.attempt_id.in_(sa.bindparam("attempts", expanding=True)), outputs.c.lost_at.is_(None)
+)
 
 
 def opening(connection: sa.Connection, names: Sequence[str], scope: Scope) -> Opening:
@@ -199,6 +215,8 @@ def opening(connection: sa.Connection, names: Sequence[str], scope: Scope) -> Op
         spending=spending(connection, scope),
         prices=_prices(connection),
         not_before=float(connection.scalar(sa.select(meta.c.value).where(meta.c.key == NOT_BEFORE)) or 0),
+        last_request_by=_last_request_by(connection),
+        render_times=_render_times(connection),
         only=scope.only,
         rendered={name: sum(n for m, state, n in states if m == name and state in {TaskState.RENDERED, TaskState.DONE}) for name in names},
         failed=sum(n for _, state, n in states if state == TaskState.FAILED),
@@ -240,7 +258,9 @@ def newest(connection: sa.Connection) -> Instant:
 
 
 def _live(connection: sa.Connection, rows: Sequence[int], scope: Scope) -> tuple[LiveAttempt, ...]:
-    found = [row for query in (_TO_FETCH, _IN_FLIGHT) for row in connection.execute(query, {"rows": rows}).mappings()]
+    since = datetime.fromisoformat(f"{scope.today}T00:00:00+00:00").timestamp() - REFUND_DAYS * 86_400
+    queries = (_TO_FETCH, _IN_FLIGHT, _OWED)
+    found = [row for query in queries for row in connection.execute(query, {"rows": rows, "since": since}).mappings()]
     saved: defaultdict[int, set[int]] = defaultdict(set)
     ids = [row["attempt_id"] for row in found]
     for start in range(0, len(ids), PAGE):
@@ -268,7 +288,7 @@ def _live_attempt(row: sa.RowMapping, scope: Scope, saved: frozenset[int]) -> Li
         lost=row["lost"],
         task_id=row["api_task_id"] or "",
         reserved=row["reserved"],
-        final=row["final"],
+        final=row.get("kept", row["final"]),
         urls=urls_from(row["urls"]),
         saved=saved,
         ordered=row["newest_event"] == AttemptEvent.RESENT,
@@ -281,13 +301,13 @@ USED = sa.func.coalesce(
     sa.func.sum(
         sa.case(
             (money.c.kind == sa.literal_column(quoted([MoneyKind.HOLD])), money.c.credits),
-            (money.c.kind == sa.literal_column(quoted([MoneyKind.RELEASE])), -money.c.credits),
+            (money.c.kind.in_(sa.literal_column(quoted([kind])) for kind in (MoneyKind.RELEASE, MoneyKind.REFUND)), -money.c.credits),
             else_=0,
         )
     ),
     0,
 )
-"""Committed plus held: holds minus releases. A capture only says that what is held stays spent."""
+"""Committed plus held: holds minus releases and refunds. A capture only says that what is held stays spent."""
 
 _BY_MANIFEST = (
     sa.select(manifests.c.name, USED).select_from(money).join(manifests, manifests.c.id == money.c.manifest_id).group_by(manifests.c.name)
@@ -316,6 +336,24 @@ def spending(connection: sa.Connection, scope: Scope) -> Spending:
 def month_of(today: str) -> sa.ColumnElement[bool]:
     """Return the condition that a money row is of today's month; days are text, so the month is a range of text."""
     return money.c.day.between(today[:7] + "-01", today[:7] + "-31")
+
+
+def _last_request_by(connection: sa.Connection) -> Instant:
+    """When the last request of earlier runs had left at the latest: the newest run is the one that opens.
+
+    A poll writes nothing, so of a run that was killed only this is known: it was gone when the next one began.
+    """
+    newest = connection.execute(sa.select(runs.c.started_at, runs.c.ended_at).order_by(runs.c.id.desc()).limit(2)).all()
+    return float(newest[1].ended_at or newest[0].started_at) if len(newest) > 1 else 0.0
+
+
+def _render_times(connection: sa.Connection) -> Mapping[str, tuple[int, float, float]]:
+    """Return what is known of render times; what cannot be read is learned again."""
+    text = connection.scalar(sa.select(meta.c.value).where(meta.c.key == RENDER_TIMES)) or "{}"
+    try:
+        return {str(name): (int(count), float(mean), float(variance)) for name, (count, mean, variance) in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}
 
 
 def _prices(connection: sa.Connection) -> Mapping[str, Credits]:

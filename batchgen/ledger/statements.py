@@ -13,6 +13,9 @@ from batchgen.ledger.tables import attempts, events, meta, money, outputs, runs,
 NOT_BEFORE = "not_before"
 """Key in meta: no request earlier than this instant, as text of its seconds."""
 
+RENDER_TIMES = "render_times"
+"""Key in meta: what is known of render times, as JSON (see core.looks)."""
+
 INSERT_EVENT = sa.insert(events)
 
 

@@ -11,14 +11,15 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from batchgen.core.looks import RENDER_TIMES
 from batchgen.core.messages import (
     AttemptMoved,
     Controlled,
     MoneyKind,
     MoneyMoved,
     Noted,
-    OutputSaved,
     OutputLost,
+    OutputSaved,
     Record,
     Submitted,
     TaskMoved,
@@ -84,7 +85,8 @@ def _look_up(commit: Commit, records: Sequence[Record]) -> None:
         raise LedgerConflict(
             f"the client_request_id {key} was used before, with {'the same' if same else 'another'} body; nothing was written"
         )
-    paid = {commit.attempts[r.key].row for r in records if isinstance(r, MoneyMoved) and r.key in commit.attempts}
+    moving = [r for r in records if isinstance(r, MoneyMoved) and r.kind is not MoneyKind.REFUND]
+    paid = {commit.attempts[r.key].row for r in moving if r.key in commit.attempts}
     if any(kind != MoneyKind.HOLD for _, kind, _ in sums(commit.connection, paid)):
         raise LedgerConflict("the credits of an attempt were settled before; nothing was written")
     saving = {commit.attempts[r.key].row for r in records if isinstance(r, OutputSaved) and r.key in commit.attempts}
@@ -96,7 +98,7 @@ def _check_closed(commit: Commit) -> None:
     """A closed hold is closed whole: holds = captures + releases."""
     rest = dict.fromkeys(commit.closed, 0)
     for attempt, kind, amount in sums(commit.connection, commit.closed):
-        rest[attempt] += amount if kind == MoneyKind.HOLD else -amount
+        rest[attempt] += {MoneyKind.HOLD: amount, MoneyKind.REFUND: 0}.get(MoneyKind(kind), -amount)
     for attempt, credits in rest.items():
         if credits:
             raise LedgerConflict(
@@ -190,7 +192,7 @@ def _task_moved(commit: Commit, record: TaskMoved) -> None:
 def _money_moved(commit: Commit, record: MoneyMoved) -> None:
     attempt = commit.attempt(record.key)
     commit.insert(sql.INSERT_MONEY, money_row(attempt, record.kind, record.credits, record.at))
-    if record.kind is not MoneyKind.HOLD:
+    if record.kind in {MoneyKind.CAPTURE, MoneyKind.RELEASE}:
         commit.closed.add(attempt.row)
 
 
@@ -235,8 +237,6 @@ def _output_saved(commit: Commit, record: OutputSaved) -> None:
     commit.saved.add(place)
 
 
-def _noted(commit: Commit, record: Noted) -> None:
-    attempt = commit.attempt(record.key) if record.key else None
 def _output_lost(commit: Commit, record: OutputLost) -> None:
     """Mark the row. It is not deleted: what stands at its path is ours to set aside."""
     attempt = commit.attempt(record.key)
@@ -246,6 +246,12 @@ def _output_lost(commit: Commit, record: OutputLost) -> None:
         raise LedgerConflict(f"the ledger has no output {record.path} with the number {record.index} of {record.key}; nothing was written")
 
 
+def _noted(commit: Commit, record: Noted) -> None:
+    if record.event == RENDER_TIMES:  # no event of any task: only the newest is worth keeping
+        commit.connection.execute(sql.FORGET_META, {"name": sql.RENDER_TIMES})
+        commit.connection.execute(sql.INSERT_META, {"key": sql.RENDER_TIMES, "value": record.detail})
+        return
+    attempt = commit.attempt(record.key) if record.key else None
     task = attempt.task if attempt else record.row
     commit.log(Entry(record.event, record.at, task, attempt.row if attempt else None, detail=record.detail, fault=record.fault))
     if record.event == SLOW_DOWN:

@@ -10,7 +10,6 @@ import pytest
 from batchgen.core.answers import Answer, Render, RenderStatus, Verdict
 from batchgen.core.messages import AskStatus, DiskTrouble, Displaced, Download, Downloaded, SendCreate
 from batchgen.core.model import Manifest, Output
-from batchgen.core.pacing import first_look
 from batchgen.core.policy import Policy
 from batchgen.core.retry import DOWNLOAD_TRIES, REFRESHES
 from batchgen.core.states import AttemptState, TaskState
@@ -25,7 +24,7 @@ def test_polls_keep_their_distance() -> None:
     drive(a_book(some_tasks(1)), world)
     times = world.times(AskStatus)
     gaps = [later - earlier for earlier, later in pairwise(times)]
-    assert times[0] >= first_look(Policy().poll, START + world.latency)
+    assert times[0] >= START + world.latency + Policy().poll.first
     assert min(gaps) >= 5.0
     assert 25.0 < gaps[-1] <= 31.0
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchgen.core.pacing import SLOWEST, Pace, first_look, next_look
-from batchgen.core.policy import PollPolicy
+from batchgen.core.pacing import LONGEST, SLOWEST, Pace
 from tests.core.world import START, no_dice, windows
 
 RATES = [0.1, 1.0, 60.0, 90.0, 600.0, 6000.0, 60000.0]
@@ -117,12 +116,35 @@ def test_pauses_grow_while_nothing_else_is_answered() -> None:
     assert pause(pace, START + 2000.0) < 1.1
 
 
-def test_looks() -> None:
-    """First after `first`; then every `every`, slower with age, never slower than `slowest` nor closer than `first`."""
-    poll = PollPolicy(2.5, 5.0, 30.0)
-    assert first_look(poll, START) == START + 2.5
-    assert next_look(poll, START, START + 3.0) == START + 8.0
-    assert next_look(poll, START, START + 100.0) == START + 115.0
-    assert next_look(poll, START, START + 9999.0) == START + 9999.0 + 30.0
-    assert next_look(PollPolicy(9.0, 1.0, 2.0), START, START) == START + 9.0
-    assert next_look(poll, START + 50.0, START) == START + 5.0, "accepted in the future: another machine's clock"
+def test_a_second_is_counted_from_when_requests_left() -> None:
+    """A commit that delays what was counted does not let more of them into one second."""
+    pace, now, times = Pace(600.0, 0.0), START, list[float]()
+    for n in range(200):
+        now = max(now, pace.next_at)
+        pace.take(now)
+        now += 0.04 if n % 37 == 0 else 0.001
+        pace.sent(now)
+        times.append(now)
+    assert max(windows(times, 1.0)) <= 10
+    assert (len(times) - 1) / (times[-1] - times[0]) >= 0.97 * 10
+
+
+def test_what_was_never_counted_is_not_sent() -> None:
+    """A request beside the count, as nothing sends it, changes nothing."""
+    pace = Pace(60.0, START)
+    pace.sent(START)
+    assert pace.next_at == START
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_an_earlier_run_is_gone_on_from(rate: float) -> None:
+    """The first request keeps its distance from the last one of an earlier run; a run long ago costs nothing."""
+    assert Pace(rate, 0.0, START).next_at == pytest.approx(START + 60.0 / rate, rel=0.05)
+    assert Pace(rate, 0.0).ready(START)
+    assert Pace(rate, START + 1e6, START).next_at == START + 1e6
+
+
+def test_a_pause_of_years_is_half_a_day() -> None:
+    """A server that means more may say it again; what waits to be repeated stays within the replay window."""
+    pace = Pace(60.0, 0.0)
+    assert pace.slow_down(START, no_dice, after=315e6, sent_at=START) == START + LONGEST

@@ -10,6 +10,7 @@ from batchgen.core.budget import Budgets
 from batchgen.core.facts import Spending
 from batchgen.core.forecast import EXAMPLES, Forecast, PlanFacts
 from batchgen.core.model import Budget, KnownTask, Manifest, Spec, Task
+from batchgen.core.pacing import HEADROOM
 from batchgen.core.plan import Action, ActionKind, plan_leaver, plan_task
 from batchgen.core.policy import Policy
 from batchgen.core.pricing import Prices
@@ -102,7 +103,7 @@ def test_a_forecast() -> None:
     assert (facts.to_buy, facts.credits, facts.credits_most, plan.credits) == (3, 12, 12, 12)
     assert (facts.uploads, facts.upload_bytes, facts.unseen_prices) == (1, 1000, ("kling-2-6?",))
     assert facts.binding is None
-    assert facts.seconds == pytest.approx((3 * 2 + 1 + 1) / 0.97)
+    assert facts.seconds == pytest.approx((3 * 2 + 1 + 1) / HEADROOM)
     assert facts.warnings == ("careful",)
 
 

@@ -254,12 +254,15 @@ class Stage:
     inject: Mapping[float, Event] = field(default_factory=dict)  # by seconds since the start
     die: Halfway | None = None
     delay: Callable[[Request], float] | None = None
+    render_times: Mapping[str, tuple[int, float, float]] = field(default_factory=dict)
+    prices: Mapping[str, Credits] = field(default_factory=dict)  # seen before, beside those in the book
 
 
 def drive(book: Book, world: World | None = None, policy: Policy = FAST, stage: Stage | None = None) -> Run:
     """Drive a run to its end (or to its death), in virtual time."""
     world, stage = world or World(), stage or Stage()
-    opening = replace(book.opening(stage.now, only=stage.only), finish_only=stage.finish_only)
+    opening = replace(book.opening(stage.now, only=stage.only), finish_only=stage.finish_only, render_times=stage.render_times)
+    opening = replace(opening, prices={**stage.prices, **opening.prices})
     engine = Engine(opening, policy, Given(stage.quoter, compose, calendar, stage.dice))
     run = Run(book, world, engine, now=stage.now)
     coming: list[tuple[Instant, int, Event]] = [(stage.now + at, n, event) for n, (at, event) in enumerate(stage.inject.items())]
