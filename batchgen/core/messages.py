@@ -171,11 +171,15 @@ Event = Answered | Downloaded | DueArrived | StopAsked | ControlAsked
 
 
 class MoneyKind(StrEnum):
-    """Rows of the append-only money table. An attempt's holds equal its captures plus releases once it is closed."""
+    """Rows of the append-only money table. An attempt's holds equal its captures plus releases once it is closed.
+
+    A refund comes later: the server gives back what it had kept of a failed render. It never exceeds the capture.
+    """
 
     HOLD = "hold"
     CAPTURE = "capture"
     RELEASE = "release"
+    REFUND = "refund"
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,10 +270,6 @@ class OutputSaved:
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
-    """Something worth remembering that moves no state: an error while polling, a 429, a balance."""
-
-@dataclass(frozen=True, slots=True)
 class OutputLost:
     """A result file that was complete is missing or damaged now; `why` says which."""
 
@@ -279,6 +279,10 @@ class OutputLost:
     why: str
     at: Instant
 
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something worth remembering that moves no state: an error while polling, a 429, a balance."""
 
     event: str
     at: Instant
@@ -321,11 +325,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class BudgetLeft:
-    """A budget that applies to a run: its name in words, its limit, and what is spent or held of it."""
+    """A budget that applies to a run: its name in words, its limit, what is spent or held of it, and whose it is.
+
+    `manifest` is empty for a budget of all manifests together.
+    """
 
     name: str
     limit: Credits
     used: Credits
+    manifest: str = ""
 
     @property
     def left(self) -> Credits:
@@ -340,7 +348,6 @@ class Glimpse:
     uploading: int = 0
     submitting: int = 0
     rendering: int = 0
-    manifest: str = ""
     downloading: int = 0  # rendered tasks whose files are on their way, or wait for it
     saved: int = 0  # tasks finished in this run
     failed: int = 0  # tasks given up in this run

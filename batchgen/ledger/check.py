@@ -155,6 +155,8 @@ def _money(connection: sa.Connection) -> Iterator[Broken]:
             yield Broken(4, _named(attempt), "its hold was closed more than once")
         if final and closed != held:
             yield Broken(4, _named(attempt), f"it is {attempt['state']}: {held} credits were held, {closed} captured or released")
+        if credits[MoneyKind.REFUND] > credits[MoneyKind.CAPTURE]:
+            yield Broken(4, _named(attempt), f"{credits[MoneyKind.REFUND]} credits came back, {credits[MoneyKind.CAPTURE]} were captured")
         if not final and (count[MoneyKind.CAPTURE] or count[MoneyKind.RELEASE]):
             yield Broken(4, _named(attempt), f"it is {attempt['state']}, but its hold is closed")
 

@@ -61,6 +61,9 @@ _TASK_PAIRS = {(str(before), str(after)) for before, moves in TASK_MOVES.items()
 _ATTEMPT_PAIRS = {(str(before), str(after)) for before, moves in ATTEMPT_MOVES.items() for after in moves.values()}
 _ALWAYS = "1 = 1"
 _HOLD = f"'{MoneyKind.HOLD}'"
+_CAPTURE = f"'{MoneyKind.CAPTURE}'"
+_REFUND = f"'{MoneyKind.REFUND}'"
+_CLOSING = quoted((MoneyKind.CAPTURE, MoneyKind.RELEASE))
 
 GUARDS = (
     # 3: what was sent never changes
@@ -89,8 +92,15 @@ GUARDS = (
         "guard_money_close",
         "INSERT",
         "money",
-        f"NEW.kind <> {_HOLD} AND {_sum(f'<> {_HOLD}')} + NEW.credits > {_sum(f'= {_HOLD}')}",
+        f"NEW.kind IN ({_CLOSING}) AND {_sum(f'IN ({_CLOSING})')} + NEW.credits > {_sum(f'= {_HOLD}')}",
         "more captured and released than was held",
+    ),
+    Guard(
+        "guard_money_refund",
+        "INSERT",
+        "money",
+        f"NEW.kind = {_REFUND} AND {_sum(f'= {_REFUND}')} + NEW.credits > {_sum(f'= {_CAPTURE}')}",
+        "more refunded than was captured",
     ),
     # 6: an output's row means that the file of a rendered attempt is complete
     Guard(

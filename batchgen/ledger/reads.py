@@ -32,7 +32,7 @@ def _sum(*kinds: MoneyKind) -> sa.ColumnElement[int]:
 
 
 HELD = _sum(MoneyKind.HOLD) - _sum(MoneyKind.CAPTURE, MoneyKind.RELEASE)
-CAPTURED = _sum(MoneyKind.CAPTURE)
+CAPTURED = _sum(MoneyKind.CAPTURE) - _sum(MoneyKind.REFUND)
 RELEASED = _sum(MoneyKind.RELEASE)
 
 

@@ -19,7 +19,10 @@ from batchgen.core.model import Budget, Credits, Instant, Manifest
 from batchgen.core.policy import Policy
 from tests.simulation.disk import Disk
 from tests.simulation.ledgers import LedgerFile
-from tests.simulation.world import Purchase, World, day_of
+from tests.simulation.world import DAY, Purchase, World, day_of
+
+REFUND_DAYS = 6
+"""Days in which a run asks again about a failed purchase that kept credits: one less than the product says."""
 
 LIVE = frozenset({"submitting", "accepted", "in_doubt"})
 CLOSED = frozenset({"succeeded", "failed", "refused"})
@@ -49,6 +52,7 @@ class Row(NamedTuple):
     root: int
     day: str
     price_key: str
+    reserved: Credits | None
     hold: Credits
     capture: Credits
     release: Credits
@@ -61,7 +65,7 @@ class Row(NamedTuple):
 
 
 _ROWS = """
-SELECT a.id, a.client_request_id, a.state, a.task_id, f.name, r.root, a.day, a.price_key,
+SELECT a.id, a.client_request_id, a.state, a.task_id, f.name, r.root, a.day, a.price_key, a.reserved,
     SUM((m.kind = 'hold') * m.credits), SUM((m.kind = 'capture') * m.credits), SUM((m.kind = 'release') * m.credits),
     SUM((m.kind = 'refund') * m.credits)
 FROM attempts a JOIN tasks t ON t.id = a.task_id JOIN manifests f ON f.id = t.manifest_id JOIN runs r ON r.id = a.run_id
@@ -101,6 +105,7 @@ class Audit:
         self._limits_of_run: tuple[int, Policy, Sequence[Manifest]] = (0, Policy(), ())
         self._lost_with_backup: set[str] = set()
         self.rows: list[Row] = []
+        self.asked_at: Instant = 0.0  # when the last run began that was not disturbed
 
     # ---------------------------------------------------------------- moments
 
@@ -204,7 +209,7 @@ class Audit:
         The rule for credits, by the attempt that has the purchase's key:
 
             succeeded           captured = what the account paid
-            failed              captured less refunded = what the account paid, or more by what came back since it was last asked
+            failed              captured less refunded = what the account paid, or more by what came back since a run last asked
             refused             nothing was paid
             live                held: nothing is captured, the purchase is open or in doubt
             none in the ledger  nothing was paid, unless an old backup was put back
@@ -240,8 +245,12 @@ class Audit:
             raise Broken(f"the attempt of {purchase.task_id} is {row.state}, the server says {purchase.state}")
         if row.state == "succeeded" and spent != purchase.net:
             raise Broken(f"unexplained credits: {purchase.task_id} cost {purchase.net}, captured {spent}")
-        if row.state == "failed" and spent < purchase.net:
+        if row.state == "failed" and (spent < purchase.net or (spent > purchase.net and self._asked(purchase))):
             raise Broken(f"unexplained credits: {purchase.task_id} failed and kept {purchase.net}, captured {spent}")
+
+    def _asked(self, purchase: Purchase) -> bool:
+        """Whether a run that came to its end has asked about a failed purchase since its refund."""
+        return purchase.refunded_at < self.asked_at < purchase.at + REFUND_DAYS * DAY
 
     def _check_surprises(self, by_key: Mapping[str, Purchase]) -> None:
         """More is held than at first only because the server took more, and that happens once for a price (5)."""
@@ -298,6 +307,8 @@ def _check_money(row: Row) -> None:
         raise Broken(f"credits not closed: {row}")
     if row.state in LIVE and (closed or row.refund):
         raise Broken(f"credits of a live attempt closed: {row}")
+    if row.hold < (row.reserved or 0):
+        raise Broken(f"less is held than the server reserved: {row}")
     if row.refund > row.capture:
         raise Broken(f"more refunded than captured: {row}")
 

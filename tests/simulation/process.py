@@ -129,6 +129,7 @@ class Process:
         self._sent: deque[Instant] = deque()
         self._store = scene.ledger.open()
         self._run_id = 0
+        self._engine: Engine
         self._policy = errand.policy
         self.creates = 0
 
@@ -183,7 +184,7 @@ class Process:
         opening = replace(opening, finish_only=finish_only)
         scene.audit.run_begins(begun.root, self._policy, opening.manifests)
         given = Given(scene.quoter, compose, day_of, scene.rng.random)
-        engine = Engine(opening, self._policy, given)
+        engine = self._engine = Engine(opening, self._policy, given)
         if not app._has_work(store, opening):
             ended = settle(engine, store, scene.timeline.now)
         else:
@@ -250,6 +251,7 @@ class Process:
 
     def _send(self, request: ApiRequest) -> None:
         self._check_manners(request)
+        self._engine.sent(self._scene.timeline.now)
         if isinstance(request, SendCreate):
             self.creates += 1
             self._scene.audit.leaves(request.key, request.body)

@@ -8,7 +8,6 @@ its answer, and between an answer and its commit.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from random import Random
 
 import pytest
 
@@ -16,16 +15,11 @@ from batchgen.core.facts import RunAsked
 from batchgen.core.model import Manifest
 from batchgen.core.policy import Policy
 from batchgen.errors import ExitCode
-from tests.simulation.audit import Audit
-from tests.simulation.disk import Disk
 from tests.simulation.ledgers import LedgerFile
-from tests.simulation.manuscript import CATALOGUE, Edition, Line, quoter
-from tests.simulation.network import Network
-from tests.simulation.night import MORNING
+from tests.simulation.manuscript import CATALOGUE, Edition, Line
 from tests.simulation.process import Errand, Fuse, Process, Scene
-from tests.simulation.timeline import Timeline
-from tests.simulation.troubles import Tally, Weather
-from tests.simulation.world import Rules, World
+from tests.simulation.stage import scene_of
+from tests.simulation.world import Rules
 
 POINTS = 84
 """Asserted, so that the test cannot quietly cover none. It changes when the engine groups its commits otherwise."""
@@ -59,17 +53,6 @@ def ledger() -> Iterator[LedgerFile]:
     file.remove()
 
 
-def scene_of(ledger: LedgerFile) -> Scene:
-    """Set everything up, without any trouble."""
-    ledger.new()
-    tally, rng = Tally(), Random(1)  # noqa: S311 - a simulation, no secret
-    timeline, weather = Timeline(MORNING), Weather(rng, tally, {})
-    world = World(timeline, weather, RULES, 10_000)
-    disk = Disk(weather)
-    audit = Audit(ledger, world, disk)
-    return Scene(rng, timeline, world, Network(timeline, world, weather, rng), disk, ledger, audit, tally, quoter(stated=False))
-
-
 def start(scene: Scene, fuse: Fuse) -> ExitCode | None:
     """Run the program once; None if it died."""
     ended = Process(scene, Errand(RunAsked("run", ("m",)), POLICY, [EDITION]), fuse).live()
@@ -89,14 +72,14 @@ def end_of(scene: Scene) -> End:
 
 def test_every_crash_point(ledger: LedgerFile) -> None:
     """A run that dies at any point at all, and is started again, ends with the charges and files of one that never died."""
-    unbroken, fuse = scene_of(ledger), Fuse()
+    unbroken, fuse = scene_of(ledger, RULES), Fuse()
     assert start(unbroken, fuse) is ExitCode.SOME_FAILED
     end = end_of(unbroken)
     assert len(end[0]) == 5
     assert end[1] == ["m/good-2.mp4", "m/good.mp4", "m/once-2.mp4", "m/once.mp4"]
     assert fuse.points == POINTS
     for point in range(1, fuse.points + 1):
-        scene = scene_of(ledger)
+        scene = scene_of(ledger, RULES)
         assert start(scene, Fuse(point)) is None
         scene.timeline.sleep_until(scene.timeline.now + 3)
         assert start(scene, Fuse()) is ExitCode.SOME_FAILED, f"point {point}"
@@ -105,11 +88,11 @@ def test_every_crash_point(ledger: LedgerFile) -> None:
 
 def test_every_second_crash_point(ledger: LedgerFile) -> None:
     """A run that dies at every N-th point, again and again, still ends the same."""
-    unbroken = scene_of(ledger)
+    unbroken = scene_of(ledger, RULES)
     start(unbroken, Fuse())
     end = end_of(unbroken)
     for every in (17, 23, 29, 37):
-        scene = scene_of(ledger)
+        scene = scene_of(ledger, RULES)
         for _ in range(200):
             if start(scene, Fuse(every)) is not None:
                 break

@@ -45,6 +45,7 @@ class Rules:
     hopeless: frozenset[str] = frozenset()  # prompts whose renders always fail
     first_fails: frozenset[str] = frozenset()  # prompts whose first render fails
     renders_take: tuple[float, float] = (5.0, 300.0)
+    keeps_at_first: bool = False  # a failed render says that it keeps everything
     two_results: float = 0.1  # share of renders with two files
 
 
@@ -62,6 +63,7 @@ class Purchase:
     state: str = "queued"  # queued, succeeded, failed
     extra: Credits = 0  # charged at the end on top
     refunded: Credits = 0
+    refunded_at: Instant = 0.0  # the last time
     final: Credits | None = 0  # what an answer says
     found_from: Instant = 0.0  # not_found before
     named_from: Instant = 0.0  # results are not named before
@@ -242,17 +244,21 @@ class World:
     def _fail(self, purchase: Purchase) -> None:
         rng = self.weather.rng
         purchase.state = "failed"
-        if self.weather.strikes(Trouble.REFUND_LATE, times=6):
+        if self.rules.keeps_at_first:
+            purchase.final = purchase.price
+        elif self.weather.strikes(Trouble.REFUND_LATE, times=6):
             purchase.final = rng.choice((purchase.price, None))
-            self.timeline.at(self.timeline.now + rng.choice((30.0, 3600.0, 1.5 * DAY)), lambda: self._refund(purchase, 0))
+            self.timeline.at(self.timeline.now + rng.choice((30.0, 3600.0, 1.5 * DAY)), lambda: self.refund(purchase, 0))
         elif self.weather.strikes(Trouble.REFUND_PART, times=6):
-            self._refund(purchase, rng.randint(1, purchase.price))
+            self.refund(purchase, rng.randint(1, purchase.price))
         else:
-            self._refund(purchase, 0)
+            self.refund(purchase, 0)
 
-    def _refund(self, purchase: Purchase, kept: Credits) -> None:
+    def refund(self, purchase: Purchase, kept: Credits) -> None:
+        """Give back all but `kept`."""
         back = purchase.net - kept
         purchase.refunded += back
+        purchase.refunded_at = self.timeline.now
         purchase.final = kept
         self.balance += back
 
