@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
+from uuid import uuid4
 
 import anyio
 
@@ -28,6 +29,7 @@ from batchgen.core.engine import Engine
 from batchgen.core.facts import Opening, RunAsked, RunFacts, TaskQuery
 from batchgen.core.forecast import Forecast, PlanFacts
 from batchgen.core.glob import matches
+from batchgen.core.keptplan import Keeper, KeptPlan, differences
 from batchgen.core.losses import Census, delivery, pages, records_of
 from batchgen.core.messages import Ended, FetchDue
 from batchgen.core.model import Instant, Spec, Task
@@ -38,7 +40,7 @@ from batchgen.core.pricing import Prices, price_key
 from batchgen.core.resolve import Decision, InDoubt, resolve
 from batchgen.core.states import AttemptState, TaskState
 from batchgen.core.steering import Control
-from batchgen.errors import ExitCode, UsageError
+from batchgen.errors import ExitCode, PlanRefused, UsageError
 from batchgen.ledger import Store, exists
 from batchgen.ledger.check import Broken
 from batchgen.manifest import Checked, LoadedManifest
@@ -49,6 +51,9 @@ from batchgen.sandbox import SANDBOX_KEY
 from batchgen.sandbox.account import Account
 from batchgen.sandbox.faults import Faults
 from batchgen.settings import Settings
+
+ALL_RUNS = 100_000
+"""Runs among which a kept plan's is looked for: more than a ledger will ever have."""
 
 CHUNK = 1000
 """Tasks looked up in the ledger at once."""
@@ -77,6 +82,41 @@ def plan(checked: Checked, settings: Settings, asked: RunAsked) -> PlanFacts:
             _foresee(forecast, loaded, ledger, asked)
         uploaded = {} if ledger is None else ledger.uploaded(forecast.references())
     return forecast.facts(uploaded)
+
+
+def keep(checked: Checked, settings: Settings, asked: RunAsked) -> KeptPlan:
+    """Return a plan to keep in a file. Reads the ledger if there is one; writes nothing and sends nothing."""
+    with _ledger_if_any(settings) as ledger:
+        return _keep(checked, settings, asked, ledger)
+
+
+def refuse_changed(kept: KeptPlan, checked: Checked, settings: Settings) -> None:
+    """Raise PlanRefused if a kept plan can no longer be done exactly, or was used."""
+    with _ledger_if_any(settings) as ledger:
+        _refuse_changed(kept, checked, settings, ledger)
+
+
+def _refuse_changed(kept: KeptPlan, checked: Checked, settings: Settings, ledger: Ledger | None) -> None:
+    used = next((run for run in (ledger.runs(ALL_RUNS) if ledger else ()) if run.asked.plan == kept.id), None)
+    if used is not None:
+        raise PlanRefused(f"the plan was used already, by run {used.id} of {settings.local(used.started_at):%Y-%m-%d %H:%M}")
+    changed = list(differences(kept, _keep(checked, settings, kept.asked(until=None), ledger)))
+    if changed:
+        raise PlanRefused("the plan can no longer be done as it was agreed to:\n" + "\n".join(f"  {why}" for why in changed))
+
+
+def _keep(checked: Checked, settings: Settings, asked: RunAsked, ledger: Ledger | None) -> KeptPlan:
+    policy, now = settings.policy(asked), time.time()
+    headers, today = [loaded.header for loaded in checked.manifests], settings.calendar(now)
+    opening = Opening(tuple(headers)) if ledger is None else ledger.preview(headers, today=today)
+    budgets = Budgets(headers, policy, replace(opening.spending, today=today))
+    keeper = Keeper(Prices(quoter(settings), opening.prices), budgets, max_tasks=asked.max_tasks, cuts=dict(asked.cuts))
+    for loaded in checked.manifests:
+        keeper.manifest(loaded.header, str(Path(loaded.header.path).absolute()))
+        for action in actions(loaded, ledger, asked):
+            if action.task is None or matches(action.task.id, asked.only):
+                keeper.add(loaded.header.name, action)
+    return keeper.plan(uuid4().hex, asked, at=now, address=settings.address, ledger=settings.ledger)
 
 
 def _foresee(forecast: Forecast, loaded: LoadedManifest, ledger: Store | None, asked: RunAsked) -> None:
@@ -151,10 +191,12 @@ def quoter(settings: Settings) -> Quoter:
 # ---------------------------------------------------------------- run and resume
 
 
-async def run(checked: Checked, settings: Settings, asked: RunAsked, *, watch: Watch) -> Ended:
-    """Do what the manifests want. Raises what stops it before anything was sent."""
+async def run(checked: Checked, settings: Settings, asked: RunAsked, *, watch: Watch, kept: KeptPlan | None = None) -> Ended:
+    """Do what the manifests want; with a kept plan, exactly that. Raises what stops it before anything was sent."""
     with _held(settings, asked.command) as ledger:
         now = _clock(ledger).now()
+        if kept is not None:
+            _refuse_changed(kept, checked, settings, ledger)
         begun = ledger.begin_run(asked, resumes=None, at=now)
         for loaded in checked.manifests:
             _adopt(ledger, loaded, begun)
@@ -255,6 +297,7 @@ def _clock(ledger: Ledger) -> SystemClock:
 async def _drive(settings: Settings, ledger: Store, begun: RunFacts, desired: _Desired, watch: Watch) -> Ended:
     asked, clock = begun.asked, _clock(ledger)
     opening = ledger.open_run(desired.names, run=begun.id, today=settings.calendar(clock.now()), only=asked.only)
+    opening = replace(opening, cuts=dict(asked.cuts))
     opening = replace(opening, finish_only=desired.finish_only) if desired.fetch is None else delivery(opening, desired.fetch.only)
     given = Given(quoter(settings), compose, settings.calendar, random.Random().random)  # noqa: S311 - jitter, no secret
     engine = Engine(opening, settings.policy(asked), given)

@@ -2,6 +2,7 @@
 
     BatchgenError                    base: has an exit code; its text is one that a person can act on
     ├── UsageError            exit 2   the command line, a setting or a file is wrong; nothing was sent
+    │   ├── PlanRefused       exit 2   a kept plan was used, or can no longer be done exactly
     │   ├── ManifestError     exit 2   one or more problems in manifests, each with its place
     │   └── NoRun             exit 2   what was said to a run that is going on: there is none
     ├── LedgerError           exit 2   the ledger cannot be used: not a ledger, newer, read-only, another account's
@@ -57,6 +58,10 @@ class UsageError(BatchgenError):
     """The command line, a setting or a file is wrong. Nothing was sent."""
 
     exit_code = ExitCode.WRONG_INPUT
+
+
+class PlanRefused(UsageError):
+    """A kept plan was used, or can no longer be done exactly. Nothing was sent."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

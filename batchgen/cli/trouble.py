@@ -6,7 +6,18 @@ from dataclasses import dataclass
 
 import click
 
-from batchgen.errors import BatchgenError, ExitCode, KeyRefused, LedgerBusy, LedgerError, ManifestError, NoRun, Unavailable, UsageError
+from batchgen.errors import (
+    BatchgenError,
+    ExitCode,
+    KeyRefused,
+    LedgerBusy,
+    LedgerError,
+    ManifestError,
+    NoRun,
+    PlanRefused,
+    Unavailable,
+    UsageError,
+)
 from batchgen.report.text import clean
 
 
@@ -25,6 +36,11 @@ class Trouble:
 
 
 _WORDS: tuple[tuple[type[BatchgenError], str, str], ...] = (
+    (
+        PlanRefused,
+        "Nothing was sent and nothing was bought.",
+        "batchgen plan MANIFEST --out FILE; then batchgen run --plan FILE",
+    ),
     (ManifestError, "Nothing was sent and nothing was bought.", "correct the file, then: batchgen validate MANIFEST"),
     (NoRun, "Nothing was changed, sent or bought.", "batchgen status"),
     (UsageError, "Nothing was sent and nothing was bought.", "batchgen {command} --help"),

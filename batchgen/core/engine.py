@@ -95,7 +95,9 @@ class Engine:
         )
         self._already_failed = opening.failed + opening.blocked
         self._flights = Flights(self._desk)
-        lanes = [Lane(m, opening.only, rendered_before=opening.rendered.get(m.name, 0)) for m in opening.manifests]
+        lanes = [
+            Lane(m, opening.only, opening.cuts.get(m.name), rendered_before=opening.rendered.get(m.name, 0)) for m in opening.manifests
+        ]
         for lane in lanes:
             if lane.manifest.name in opening.finish_only:
                 lane.stop("not asked for in this run")

@@ -28,6 +28,7 @@ class Lane:
 
     manifest: Manifest
     only: str = ""
+    cut: int | None = None  # the position from which on a kept plan buys nothing
     due: deque[DueTask] = field(default_factory=deque)
     ready: deque[DueTask] = field(default_factory=deque)  # references are on the server
     waiting: int = 0  # tasks that wait for an upload or for a price
@@ -63,6 +64,9 @@ class Lane:
         self._exhausted = page.last
         self._after = page.after
         for due in page.tasks:
+            if self.cut is not None and due.task.position >= self.cut:
+                self._exhausted = True
+                return
             if not self.stopped and due.row not in self._rows and due.row not in self._gone:
                 self._rows.add(due.row)
                 self.due.append(due)
@@ -78,7 +82,10 @@ class Lane:
             self._gone.add(row)
 
     def again(self, due: DueTask) -> None:
-        """Put a task back that is due once more."""
+        """Put a task back that is due once more; not one that a kept plan does not buy."""
+        if self.cut is not None and due.task.position >= self.cut:
+            self.let_go(due.row)
+            return
         self._rows.add(due.row)
         self.due.appendleft(due)
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from batchgen.core.answers import Fault
 from batchgen.core.facts import RunAsked
 from batchgen.core.model import Budget, Manifest, StopAfter, canonical_json
+from batchgen.core.written import Walk
 
 
 def _text(value: object) -> str:
@@ -37,6 +38,17 @@ def manifest_from(name: str, path: str, text: str) -> Manifest:
     return Manifest(name, path, budget=budget, stop_after=stop_after, **said)
 
 
+def walk_text(walk: Walk) -> str:
+    """Write what was read; path and digest have columns of their own."""
+    return _text({"models": dict(walk.models), "read": walk.read, "references": walk.references})
+
+
+def walk_from(path: str, digest: str, text: str) -> Walk:
+    """Read what was read."""
+    said = json.loads(text)
+    return Walk(path, digest, tuple(said["read"]), tuple(said["references"]), said["models"])
+
+
 def asked_text(asked: RunAsked) -> str:
     """Write how a run was asked for."""
     return _text(asdict(asked))
@@ -45,7 +57,8 @@ def asked_text(asked: RunAsked) -> str:
 def asked_from(text: str) -> RunAsked:
     """Read how a run was asked for."""
     said = json.loads(text)
-    return RunAsked(**{**said, "manifests": tuple(said["manifests"])})
+    cuts = tuple((name, position) for name, position in said.get("cuts", ()))
+    return RunAsked(**{**said, "manifests": tuple(said["manifests"]), "cuts": cuts})
 
 
 def urls_text(urls: tuple[str, ...] | None) -> str | None:

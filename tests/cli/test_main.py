@@ -25,6 +25,7 @@ from batchgen.errors import (
     LedgerConflict,
     LedgerError,
     ManifestError,
+    PlanRefused,
     Problem,
     Unavailable,
     UsageError,
@@ -94,6 +95,7 @@ def test_wrong_command_line(cli: Cli, arguments: tuple[str, ...], said: str) -> 
 
 RAISED: list[tuple[BaseException, ExitCode, str]] = [
     (UsageError("x"), ExitCode.WRONG_INPUT, "Nothing was sent"),
+    (PlanRefused("x"), ExitCode.WRONG_INPUT, "batchgen run --plan FILE"),
     (ManifestError([Problem("a.yaml", 1, 2, "", "x")]), ExitCode.WRONG_INPUT, "batchgen validate"),
     (LedgerError("x"), ExitCode.WRONG_INPUT, "left as it is"),
     (LedgerConflict("x"), ExitCode.BUG, "bug in batchgen"),
