@@ -24,7 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "status": "Count tasks by state, and credits.",
     "tasks": "List tasks.",
     "show": "Tell one task's whole history.",
-    "report": "Tell what a run did; write it as CSV or JSON lines.",
+    "report": "Tell what a run did; write it as a page to look at, CSV, JSON lines, JUnit or Parquet.",
     "fetch": "Download again what is paid and missing or damaged on disk.",
     "credits": "Ask for the balance, and add up what was spent.",
     "resolve": "Say what became of an attempt in doubt.",

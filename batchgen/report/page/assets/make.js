@@ -58,7 +58,8 @@ const clock = (ms) => new Date(ms).toISOString().replace("T", " ").slice(0, 19);
 
 /** A command to copy. */
 function commandLine(text) {
-  const said = make("code", { dir: "ltr" }, text);
+  // A line breaks between words only: half of "--only" on the next line would be typed wrong.
+  const said = make("code", { dir: "ltr" }, text.split(" ").flatMap((word, nth) => [nth ? " " : "", make("span", {}, word)]));
   const button = make("button", { type: "button", class: "quiet", click: () => copy(said, button) }, "Copy");
   return make("p", { class: "command" }, said, button);
 }
