@@ -11,6 +11,7 @@ Deliberately absent: words for people (`cli`, `report`) and decisions (`core`).
 from __future__ import annotations
 
 import random
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -46,6 +47,8 @@ from batchgen.ledger.check import Broken
 from batchgen.manifest import Checked, LoadedManifest
 from batchgen.manifest import check as check_manifests
 from batchgen.rivya.wire import compose
+from batchgen.notices import Herald
+from batchgen.notices.words import Place
 from batchgen.runner import Runner, SystemClock, settle
 from batchgen.sandbox import SANDBOX_KEY
 from batchgen.sandbox.account import Account
@@ -193,7 +196,7 @@ def quoter(settings: Settings) -> Quoter:
 
 async def run(checked: Checked, settings: Settings, asked: RunAsked, *, watch: Watch, kept: KeptPlan | None = None) -> Ended:
     """Do what the manifests want; with a kept plan, exactly that. Raises what stops it before anything was sent."""
-    with _held(settings, asked.command) as ledger:
+    with _held(settings, asked.command) as ledger, _herald(settings, ledger, asked.command) as herald:
         now = _clock(ledger).now()
         if kept is not None:
             _refuse_changed(kept, checked, settings, ledger)
@@ -201,7 +204,8 @@ async def run(checked: Checked, settings: Settings, asked: RunAsked, *, watch: W
         for loaded in checked.manifests:
             _adopt(ledger, loaded, begun)
         names = [loaded.header.name for loaded in checked.manifests]
-        return await _drive(settings, ledger, begun, _Desired(names), watch)
+        herald.begins(names)
+        return herald.over(await _drive(settings, ledger, begun, _Desired(names), herald.watching(watch)))
 
 
 def _adopt(ledger: Store, loaded: LoadedManifest, begun: RunFacts) -> None:
@@ -218,7 +222,7 @@ async def resume(settings: Settings, *, watch: Watch) -> Ended:
 
     Its budgets count on: a night's cap is not refilled by being interrupted.
     """
-    with _held(settings, "resume") as ledger:
+    with _held(settings, "resume") as ledger, _herald(settings, ledger, "resume") as herald:
         now = _clock(ledger).now()
         last = next(iter(ledger.runs()), None)
         if last is None:
@@ -231,7 +235,8 @@ async def resume(settings: Settings, *, watch: Watch) -> Ended:
             raise UsageError(f"{wrong}; start it again with `batchgen run MANIFEST...`")
         begun = ledger.begin_run(asked, resumes=last.id, at=now)
         desired = _Desired(names, frozenset(names) - frozenset(asked.manifests))
-        return await _drive(settings, ledger, begun, desired, watch)
+        herald.begins(names)
+        return herald.over(await _drive(settings, ledger, begun, desired, herald.watching(watch)))
 
 
 def _ahead(until: Instant | None, now: Instant) -> Instant | None:
@@ -371,6 +376,12 @@ async def _service(settings: Settings) -> AsyncIterator[tuple[Api, Media]]:
     from batchgen.rivya.client import Client  # noqa: PLC0415
 
     with _address(settings) as (address, key):
+def _herald(settings: Settings, ledger: Ledger, command: str) -> Herald:
+    """Return who tells people about a run. Made once the ledger is held: the run that has it tells, and nobody beside it."""
+    place = Place(socket.gethostname(), str(settings.workspace), command, settings.sandbox)
+    return Herald(settings.announce, place, ledger)
+
+
         async with Client(address, key) as api, Downloads(settings.outputs, allow_loopback=settings.local_service) as media:
             yield api, media
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 import yaml
 
 from batchgen.catalogue import did_you_mean, shown
+from batchgen.core.announce import WORTH_WAKING, Announce
 from batchgen.core.model import Credits
 from batchgen.core.policy import AccountBudget, PollPolicy
 from batchgen.errors import ManifestError, Problem, UsageError
@@ -159,6 +160,23 @@ def _poll(reader: Reader, node: Node, name: str) -> PollPolicy | None:
     return PollPolicy(first, every, slowest)
 
 
+def _texts(reader: Reader, node: Node, name: str, read: Callable[[str], T]) -> tuple[T, ...]:
+    """Read a list of plain values, or one alone."""
+    if isinstance(node, yaml.SequenceNode):
+        found = [reader.text(item, f"{name}[{n}]", read) for n, item in enumerate(node.value, 1)]
+    else:
+        found = [reader.text(node, name, read)]
+    return tuple(value for value in found if value is not None)
+
+
+def _notify(reader: Reader, node: Node, name: str) -> Announce:
+    """Read `notify`."""
+    nodes = reader.known(node, name, ["urls", "events"])
+    urls = _texts(reader, nodes["urls"], f"{name}.urls", words.plain) if "urls" in nodes else ()
+    events = frozenset(_texts(reader, nodes["events"], f"{name}.events", words.occasion)) if "events" in nodes else WORTH_WAKING
+    return Announce(urls, events)
+
+
 def _budget(reader: Reader, node: Node, name: str) -> AccountBudget:
     """Read `budget`."""
     nodes = reader.known(node, name, ["per_day", "per_month"])
@@ -207,7 +225,9 @@ _PLAIN: Mapping[str, Callable[[str], object]] = {
     "outputs": words.plain,
     "credits": words.credits_of,
     "faults": words.plain,
+    "metrics": words.plain,
+    "ping": words.ping,
 }
-_NESTED: Mapping[str, Callable[[Reader, Node, str], object]] = {"poll": _poll, "budget": _budget, "prices": _prices}
-SANDBOX = ("credits", "requests_per_minute", "in_flight", "poll", "faults")
+_NESTED: Mapping[str, Callable[[Reader, Node, str], object]] = {"poll": _poll, "budget": _budget, "prices": _prices, "notify": _notify}
+SANDBOX = ("credits", "requests_per_minute", "in_flight", "poll", "faults", "notify", "metrics", "ping")
 TOP = (*(key for key in (*_PLAIN, *_NESTED) if key not in {"credits", "faults"}), "sandbox")

@@ -8,14 +8,20 @@ from pathlib import Path
 from typing import TypeVar
 
 from batchgen.core.address import BASE_URL, check_base_url
+from batchgen.core.announce import Announce
 from batchgen.core.policy import AccountBudget, PollPolicy
 from batchgen.errors import UsageError
 from batchgen.settings.document import NAME, Given, read_document
 from batchgen.settings.secret import read_key
 from batchgen.settings.values import SANDBOX_ADDRESS, VENDOR, Prices, Settings
+from batchgen.settings.words import NotUnderstood
+from batchgen.settings.words import ping as read_ping
 
 LEDGER = "BATCHGEN_LEDGER"
 OUTPUTS = "BATCHGEN_OUTPUTS"
+NOTIFY = "BATCHGEN_NOTIFY"
+PING = "BATCHGEN_PING"
+"""These two hold tokens, so they need not stand in a file."""
 T = TypeVar("T")
 
 SANDBOX_RATE = 60_000.0
@@ -56,6 +62,7 @@ def load(manifests: Sequence[Path] = (), flags: Flags | None = None, *, environ:
         poll=_of(given.values, "poll", PollPolicy()),
         account=_account(given),
         prices=_of(given.values, "prices", Prices()),
+        announce=_announce(environ, given.values, workspace),
     )
     said = {key: given.values[key] for key in ("replay_window", "render_timeout", "on_lost_answer") if key in given.values}
     settings = replace(base, zone=given.values.get("timezone"), **said)  # type: ignore[arg-type]  # read_document read each by its own type
@@ -92,6 +99,22 @@ def _account(given: Given) -> AccountBudget:
     keep = given.values.get("keep_balance")
     assert keep is None or isinstance(keep, int)
     return replace(_of(given.values, "budget", AccountBudget()), keep_balance=keep)
+
+
+def _announce(environ: Mapping[str, str], values: Mapping[str, object], workspace: Path) -> Announce:
+    """Join `notify`, `ping` and `metrics`; the environment's addresses take the place of the file's."""
+    said = _of(values, "notify", Announce())
+    try:
+        ping = read_ping(environ[PING]) if environ.get(PING) else _of(values, "ping", "")
+    except NotUnderstood as error:
+        raise UsageError(f"{PING}: {error}; {error.right}") from error
+    metrics = _of(values, "metrics", "")
+    return Announce(
+        urls=tuple(environ.get(NOTIFY, "").split()) or said.urls,
+        occasions=said.occasions,
+        ping=ping,
+        metrics=_place(metrics, workspace) if metrics else "",
+    )
 
 
 def _ledger(flags: Flags, environ: Mapping[str, str], given: Given, folders: tuple[Path, Path]) -> str:
@@ -133,6 +156,7 @@ def _in_sandbox(settings: Settings, given: Given, flags: Flags, cwd: Path) -> Se
         requests_per_minute=_of(given.sandbox, "requests_per_minute", SANDBOX_RATE),
         in_flight=_of(given.sandbox, "in_flight", SANDBOX_IN_FLIGHT),
         poll=_of(given.sandbox, "poll", SANDBOX_POLL),
+        announce=_announce({}, given.sandbox, settings.workspace),
         sandbox_credits=_of(given.sandbox, "credits", settings.sandbox_credits),
         faults=flags.faults or _of(given.sandbox, "faults", ""),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from batchgen.core.address import is_loopback
+from batchgen.core.announce import Announce
 from batchgen.core.facts import RunAsked
 from batchgen.core.model import Credits, Instant, canonical_json
 from batchgen.core.policy import AccountBudget, OnLostAnswer, Policy, PollPolicy
@@ -73,6 +74,7 @@ class Settings:
     replay_window: float = 24 * 3600.0
     render_timeout: float = 2 * 3600.0
     on_lost_answer: OnLostAnswer = OnLostAnswer.REPEAT
+    announce: Announce = field(default_factory=Announce)
 
     @property
     def local_service(self) -> bool:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import re
 from datetime import tzinfo
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from batchgen.catalogue.words import nearest, shown
+from batchgen.core.address import is_loopback
+from batchgen.core.announce import Occasion
 from batchgen.core.model import Credits
 from batchgen.core.policy import OnLostAnswer
 
@@ -78,6 +81,29 @@ def lost_answer(text: str) -> OnLostAnswer:
         return OnLostAnswer(text)
     except ValueError as error:
         raise NotUnderstood(f"{shown(text)} is not known here", "repeat or hold") from error
+
+
+def occasion(text: str) -> Occasion:
+    """What people may be told of, such as `failure`."""
+    known = [str(occasion) for occasion in Occasion]
+    try:
+        return Occasion(text)
+    except ValueError as error:
+        raise NotUnderstood(f"{shown(text)} is nothing that is told", ", ".join(known)) from error
+
+
+def ping(text: str) -> str:
+    """An address that may be told how a run goes: https, or http on this machine. It may hold a token, so no error shows it."""
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname or ""
+    except ValueError:
+        parts, host = urlsplit(""), ""
+    if not host or not text.isascii() or not text.isprintable() or " " in text:
+        raise NotUnderstood("this is not an address", "such as https://hc-ping.com/your-uuid")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
+        raise NotUnderstood("this address is not https", "https, or http on this machine (localhost)")
+    return text
 
 
 def plain(text: str) -> str:
