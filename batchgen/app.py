@@ -10,6 +10,7 @@ Deliberately absent: words for people (`cli`, `report`) and decisions (`core`).
 
 from __future__ import annotations
 
+import math
 import random
 import socket
 import time
@@ -217,7 +218,21 @@ def _adopt(ledger: Store, loaded: LoadedManifest, begun: RunFacts) -> None:
         ledger.adopt(header, actions(loaded, ledger, begun.asked), run=begun.id, at=at)
 
 
-async def resume(settings: Settings, *, watch: Watch) -> Ended:
+
+@dataclass(slots=True)
+class _Behind:
+    """Notices tasks whose new spec the ledger did not take over (an attempt is in doubt): their manifest must be walked next time."""
+
+    found: bool = False
+
+    def watching(self, actions: Iterable[Action]) -> Iterator[Action]:
+        """Pass actions on."""
+        for action in actions:
+            self.found |= action.kind is ActionKind.BLOCKED and action.known is not None and action.known.fingerprint != action.fingerprint
+            yield action
+
+
+async def resume(settings: Settings, *, watch: Watch, max_duration: float | None = None) -> Ended:
     """Go on with what the last run was asked for, from the ledger alone, and finish what other manifests have in flight.
 
     Its budgets count on: a night's cap is not refilled by being interrupted.
@@ -227,7 +242,10 @@ async def resume(settings: Settings, *, watch: Watch) -> Ended:
         last = next(iter(ledger.runs()), None)
         if last is None:
             raise UsageError(f"the ledger {ledger.place} has no run to resume; start one with `batchgen run MANIFEST...`")
-        asked = replace(last.asked, command="resume", retry_failed=False, until=_ahead(last.asked.until, now))
+        until = _ahead(last.asked.until, now)
+        if max_duration is not None:
+            until = min(now + max_duration, until or math.inf)
+        asked = replace(last.asked, command="resume", retry_failed=False, until=until)
         names = [facts.name for facts in ledger.manifests()]
         if missed := sorted(set(asked.manifests) - set(names)):
             # Killed, or the disk was full, while its tasks were written: to call that finished would be a lie.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
 import time
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from typing import TypedDict, TypeVar
 
 import click
@@ -14,6 +15,7 @@ from batchgen.core.facts import RunAsked
 from batchgen.core.model import Instant
 from batchgen.manifest import Checked
 from batchgen.settings import Settings
+from batchgen.settings.words import NotUnderstood, duration
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -26,6 +28,7 @@ class Asked(TypedDict):
     budget: int | None
     max_tasks: int | None
     until: tuple[int, int] | None
+    max_duration: float | None
     only: str
     retry_failed: bool
 
@@ -40,12 +43,26 @@ def time_of_day(_context: click.Context, _option: click.Parameter, value: str | 
     return int(match[1]), int(match[2])
 
 
+def seconds(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
+    """Read `6h` or `1h30m` as seconds; a callback for an option."""
+    try:
+        return None if value is None else duration(value)
+    except NotUnderstood as error:
+        raise click.BadParameter(f"{error}; {error.right}") from error
+
+
+def lasting(function: F) -> F:
+    """Add `--max-duration`."""
+    return click.option("--max-duration", metavar="6h", callback=seconds, help="Submit nothing from so long after the start on.")(function)
+
+
 def asking(function: F) -> F:
     """Add what limits a run."""
     options = (
         click.option("--budget", type=CREDITS, metavar="N", help="Spend at most N credits in this run."),
         click.option("--max-tasks", type=click.IntRange(min=1), metavar="N", help="Submit at most N tasks in this run."),
         click.option("--until", metavar="HH:MM", callback=time_of_day, help="Submit nothing from this time of day on."),
+        lasting,
         click.option("--only", default="", metavar="GLOB", help="Only tasks whose id matches, such as 'hero-*'."),
         click.option("--retry-failed", is_flag=True, help="Ask again for tasks that failed for good or are blocked."),
     )
@@ -54,9 +71,23 @@ def asking(function: F) -> F:
     return function
 
 
+def options_of(asked: Asked) -> str:
+    """Return the options as they were typed, for advice that can be copied."""
+    until = asked["until"]
+    said = (
+        ("--budget", asked["budget"]),
+        ("--max-tasks", asked["max_tasks"]),
+        ("--until", None if until is None else f"{until[0]:02}:{until[1]:02}"),
+        ("--max-duration", None if asked["max_duration"] is None else f"{asked['max_duration']:.0f}s"),
+        ("--only", shlex.quote(asked["only"]) if asked["only"] else None),
+    )
+    given = "".join(f" {name} {value}" for name, value in said if value is not None)
+    return given + (" --retry-failed" if asked["retry_failed"] else "")
+
+
 def asked_of(checked: Checked, asked: Asked, settings: Settings) -> RunAsked:
     """Return what a run is asked for, as the ledger keeps it: manifests by name, because files move."""
-    until = asked["until"]
+    now = time.time()
     return RunAsked(
         command="run",
         manifests=tuple(loaded.header.name for loaded in checked.manifests),
@@ -64,15 +95,38 @@ def asked_of(checked: Checked, asked: Asked, settings: Settings) -> RunAsked:
         retry_failed=asked["retry_failed"],
         budget=asked["budget"],
         max_tasks=asked["max_tasks"],
-        until=None if until is None else next_time(until, settings, time.time()),
+        until=deadline(asked["until"] and next_time(asked["until"], settings, now), asked["max_duration"], now),
     )
+
+
+def deadline(until: Instant | None, max_duration: float | None, now: Instant) -> Instant | None:
+    """Return the earlier of a time and the end of a duration that begins now; None without both."""
+    given = (until, None if max_duration is None else now + max_duration)
+    return min((instant for instant in given if instant is not None), default=None)
 
 
 def next_time(of_day: tuple[int, int], settings: Settings, now: Instant) -> Instant:
     """Return the next instant at which the clocks of the account's zone show this time."""
-    today = settings.local(now).replace(tzinfo=None, hour=of_day[0], minute=of_day[1], second=0, microsecond=0)
+    wall = settings.local(now).replace(tzinfo=None, hour=of_day[0], minute=of_day[1], second=0, microsecond=0)
+    shown = sorted(instant for days in (0, 1, 2) for instant in _instants(wall + timedelta(days=days), settings))
+    return next(instant for instant in shown if instant > now)
+
+
+def _instants(wall: datetime, settings: Settings) -> Iterator[Instant]:
+    """Yield when the clocks show this: twice if they are set back then; if they jump over it, once, at the jump."""
     # Without a zone, timestamp() reads the clock of this machine, summer time included.
-    instant = today.replace(tzinfo=settings.zone).timestamp()
-    if instant <= now:
-        instant = (today + timedelta(days=1)).replace(tzinfo=settings.zone).timestamp()
-    return instant
+    first, second = (wall.replace(tzinfo=settings.zone, fold=fold).timestamp() for fold in (0, 1))
+    if first <= second:
+        yield first
+        yield second
+    else:
+        yield _jump(second, first, settings)
+
+
+def _jump(before: Instant, after: Instant, settings: Settings) -> Instant:
+    """Return the instant between two, to the second, at which the clocks were set."""
+    summer = settings.local(after).utcoffset()
+    while after - before > 1:
+        middle = (before + after) // 2
+        before, after = (before, middle) if settings.local(middle).utcoffset() == summer else (middle, after)
+    return after

@@ -8,6 +8,7 @@ import anyio
 import click
 
 from batchgen import app
+from batchgen.cli.asking import lasting
 from batchgen.cli.closing import conclude
 from batchgen.cli.group import RUN_CODES, closing
 from batchgen.cli.options import Watched, facts, talk, watched
@@ -23,9 +24,11 @@ class Options(Where, Watched):
     """What the command line says."""
 
     faults: str | None
+    max_duration: float | None
 
 
 @click.command("resume", epilog=closing("batchgen resume", *RUN_CODES))
+@lasting
 @faults
 @where
 @watched
@@ -41,6 +44,6 @@ def command(screen: Screen, **options: Unpack[Options]) -> ExitCode:
     with app.reading(settings) as ledger:
         unfinished = look(ledger, settings.calendar(0)).total(*UNFINISHED)
     with watching(screen, settings.local, options, total=unfinished) as progress:
-        ended = anyio.run(lambda: app.resume(settings, watch=progress))
+        ended = anyio.run(lambda: app.resume(settings, watch=progress, max_duration=options["max_duration"]))
         progress.over(ended)
     return conclude(screen, settings, ended, flags=flags_of(options), quiet=options["quiet"])
