@@ -61,6 +61,9 @@ IN_THE_AIR = 24
 LONGEST_WAIT = 3600.0
 """Seconds of Retry-After that a run waits for. For a longer one it ends, and the ledger keeps until when nothing may leave."""
 
+TURNS = 3
+"""Of so many requests one is a look, while there is also something to buy."""
+
 REMEMBER = 60.0
 """Seconds between two writings of the render times that were learned."""
 
@@ -105,7 +108,7 @@ class Engine:
         self._submissions.bought = opening.bought
         self._landings = Landings(self._desk, self._flights, refused=self._refused, due_again=self._submissions.due_again)
         self._opening: Opening | None = opening
-        self._polls_turn = False
+        self._turn = 0
         self._remember_at: Instant = 0.0
         self._silent_since: Instant | None = None
         self._asking_balance = False
@@ -280,14 +283,15 @@ class Engine:
         """Return the next request of the account's rate.
 
         Buying and looking take turns, so neither starves the other; but while there is something to buy, only looks
-        that are hardly wasted have a turn.
+        that are hardly wasted have a turn, and buying has two of three: the night ends with the last render, so that must
+        begin early.
         """
         if self._wants_balance() and self._desk.now >= self._balance_at:
             self._asking_balance = True
             self._desk.purse.asked(self._flights.open_holds)
             return AskBalance()
-        self._polls_turn = not self._polls_turn
-        request = self._flights.next_poll(sure=True) if self._polls_turn else None
+        self._turn = (self._turn + 1) % TURNS
+        request = None if self._turn else self._flights.next_poll(sure=True)
         return request or self._next_purchase() or self._flights.next_poll(sure=False)
 
     def _next_purchase(self) -> ApiRequest | None:
