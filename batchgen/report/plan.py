@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from batchgen.core.forecast import Binding, ManifestPlan, PlanFacts
+from batchgen.core.keptplan import KeptPlan
 from batchgen.core.plan import BUYING, Action, ActionKind
 from batchgen.core.pricing import model_of
 from batchgen.report.columns import cut
@@ -13,12 +14,16 @@ _QUIET = frozenset({ActionKind.DONE})
 _WIDTH = 100
 
 
-def plan_text(facts: PlanFacts) -> str:
-    """Return the plan for people, some lines for each manifest and then what it adds up to."""
+def plan_text(facts: PlanFacts, then: str = "") -> str:
+    """Return the plan for people: some lines for each manifest, what it adds up to, what to look at twice, and what to do `then`."""
     lines = []
     for part in facts.manifests:
         lines += [f"{clean(part.manifest.name)} ({clean(part.manifest.path)})", *_manifest_lines(part), ""]
-    lines += _sum_lines(facts)
+    lines += [*_sum_lines(facts), *_warnings(facts)]
+    if then and work_left(facts):
+        lines += ["", f"next: {clean(then)}"]
+    elif then:
+        lines += ["", "next: nothing is left to do"]
     return "\n".join(lines)
 
 
@@ -46,17 +51,34 @@ def _task(action: Action) -> str:
 
 def _sum_lines(facts: PlanFacts) -> list[str]:
     """Say what everything adds up to."""
-    lines = [f"uploads   {counted(facts.uploads, 'file')}, {size(facts.upload_bytes)}" if facts.uploads else "uploads   none"]
-    lines.append(f"credits   {money_line(facts)}")
+    lines = [f"credits   {money_line(facts)}"]
+    lines.append(f"uploads   {counted(facts.uploads, 'file')}, {size(facts.upload_bytes)}" if facts.uploads else "uploads   none")
+    if facts.seconds >= 1:
+        lines.append(f"time      at least {span(facts.seconds)} at the given rate, renders not counted")
+    return lines
+
+
+def _warnings(facts: PlanFacts) -> list[str]:
+    """Say what a person should look at twice before it is bought."""
+    lines = []
+    if facts.binding is not None:
+        lines.append(f"warning   {binding_line(facts.binding)}")
     if facts.unseen_prices:
         models = ", ".join(cut(model, 60) for model in dict.fromkeys(model_of(key) for key in facts.unseen_prices))
         kinds = counted(len(facts.unseen_prices), "combination")
-        lines.append(f"prices    no bill seen yet for {kinds} of params of {models}: the first task of each goes alone")
-    if facts.binding is not None:
-        lines.append(f"budget    {binding_line(facts.binding)}")
-    if facts.seconds >= 1:
-        lines.append(f"time      at least {span(facts.seconds)} at the given rate, renders not counted")
+        lines.append(f"warning   price unknown: no bill seen yet for {kinds} of params of {models}; the first task of each goes alone")
     return lines + [f"warning   {cut(text, 2 * _WIDTH)}" for text in facts.warnings]
+
+
+def kept_money_line(plan: KeptPlan) -> str:
+    """Return the line about money that `run --plan` shows before it asks."""
+    return f"{counted(plan.buys, 'task')} to buy for at most {number(plan.credits)} credits, as planned,"
+
+
+def kept_line(plan: KeptPlan, file: str) -> str:
+    """Say what was kept of a plan, and where."""
+    bought = f"{counted(plan.buys, 'task')} for at most {number(plan.credits)} credits"
+    return f"kept in {clean(file)}: {bought}, to be used once"
 
 
 def money_line(facts: PlanFacts) -> str:
@@ -72,7 +94,7 @@ def money_line(facts: PlanFacts) -> str:
 def binding_line(binding: Binding) -> str:
     """Say which budget stops the run, and where."""
     return (
-        f"{clean(binding.budget)} of {number(binding.limit)} ({number(binding.spent)} spent or held) stops it "
+        f"the budget {clean(binding.budget)} of {number(binding.limit)} ({number(binding.spent)} spent or held) stops it "
         f"before task {number(binding.nth)} to buy, {cut(binding.task, 60)} of {clean(binding.manifest)}"
     )
 

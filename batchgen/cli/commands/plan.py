@@ -8,22 +8,34 @@ from typing import Unpack
 import click
 
 from batchgen import app
-from batchgen.cli.asking import Asked, asked_of, asking
+from batchgen.cli.asking import Asked, asked_of, asking, options_of
 from batchgen.cli.group import closing
+from batchgen.cli.keeping import next_run, write_plan
 from batchgen.cli.options import facts, manifests, talk
 from batchgen.cli.screen import Screen
-from batchgen.cli.where import Where, settings_for, where
+from batchgen.cli.where import Where, flags_of, settings_for, where
 from batchgen.errors import ExitCode
-from batchgen.report.plan import plan_document, plan_text
+from batchgen.report.plan import kept_line, plan_document, plan_text
 
 
 class Options(Where, Asked):
     """What the command line says."""
 
+    out_file: Path | None
 
-@click.command("plan", epilog=closing("batchgen plan manifests/", ExitCode.DONE, ExitCode.WRONG_INPUT))
+
+@click.command(
+    "plan", epilog=closing("batchgen plan manifests/\nbatchgen plan manifests/ --out tonight.plan", ExitCode.DONE, ExitCode.WRONG_INPUT)
+)
 @manifests
 @asking
+@click.option(
+    "--out",
+    "out_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Keep the plan in FILE: `run --plan FILE` does exactly that, once, or refuses.",
+)
 @where
 @facts
 @talk
@@ -31,10 +43,16 @@ class Options(Where, Asked):
 def command(screen: Screen, manifests: tuple[Path, ...], **options: Unpack[Options]) -> ExitCode:
     """Say what a run would do and why: which tasks, which uploads, how many credits, which budget binds.
 
-    Sends nothing that costs, writes nothing.
+    Sends nothing that costs, writes nothing but the file of --out.
     """
     settings = settings_for(screen, options, manifests)
     checked = app.check(manifests)
-    plan = app.plan(checked, settings, asked_of(checked, options, settings))
-    screen.document(plan_document(plan)) if screen.json else screen.out(plan_text(plan))
+    asked = asked_of(checked, options, settings)
+    plan, file = app.plan(checked, settings, asked), options["out_file"]
+    then = next_run(manifests, options_of(options) + flags_of(options), file)
+    if file is not None:
+        kept = app.keep(checked, settings, asked)
+        write_plan(file, kept)
+        screen.say(kept_line(kept, str(file)))
+    screen.document(plan_document(plan)) if screen.json else screen.out(plan_text(plan, then))
     return ExitCode.DONE

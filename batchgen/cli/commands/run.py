@@ -9,16 +9,17 @@ import anyio
 import click
 
 from batchgen import app
-from batchgen.cli.asking import Asked, asked_of, asking
+from batchgen.cli.asking import Asked, asked_of, asking, options_of
 from batchgen.cli.closing import conclude
 from batchgen.cli.group import RUN_CODES, closing
-from batchgen.cli.options import Watched, facts, manifests, talk, watched
+from batchgen.cli.keeping import next_run, read_plan
+from batchgen.cli.options import Watched, facts, talk, watched
 from batchgen.cli.progress import watching
 from batchgen.cli.screen import Screen
 from batchgen.cli.where import Where, faults, flags_of, settings_for, where
-from batchgen.core.forecast import PlanFacts
-from batchgen.errors import ExitCode
-from batchgen.report.plan import money_line, plan_document, plan_text, work_left
+from batchgen.core.keptplan import KeptPlan
+from batchgen.errors import ExitCode, UsageError
+from batchgen.report.plan import kept_money_line, money_line, plan_document, plan_text, work_left
 from batchgen.settings import Settings
 
 
@@ -27,14 +28,22 @@ class Options(Where, Asked, Watched):
 
     yes: bool
     dry_run: bool
+    plan_file: Path | None
     faults: str | None
 
 
-@click.command("run", epilog=closing("batchgen run manifests/ --yes --budget 5500", *RUN_CODES))
-@manifests
+@click.command("run", epilog=closing("batchgen run manifests/ --yes --budget 5500\nbatchgen run --plan tonight.plan --yes", *RUN_CODES))
+@click.argument("manifests", metavar="[MANIFEST...]", nargs=-1, type=click.Path(path_type=Path))
 @asking
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Say what a run would do, as `plan` does, and end.")
+@click.option(
+    "--plan",
+    "plan_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Do exactly what `plan --out FILE` kept; refuse if anything changed since, or if it was used.",
+)
 @faults
 @where
 @watched
@@ -46,27 +55,49 @@ def command(screen: Screen, manifests: tuple[Path, ...], **options: Unpack[Optio
 
     On a terminal it shows what that will cost and asks, unless --yes. Run it again after any failure: nothing is paid twice.
     """
-    settings = settings_for(screen, options, manifests, faults=options["faults"])
-    checked = app.check(manifests)
+    kept = _kept(manifests, options)
+    paths = manifests if kept is None else tuple(Path(part.file) for part in kept.manifests)
+    settings = settings_for(screen, options, paths, faults=options["faults"])
+    checked = app.check(paths)
     asked = asked_of(checked, options, settings)
+    if kept is not None:
+        app.refuse_changed(kept, checked, settings)
+        asked = kept.asked(until=asked.until)
     plan = app.plan(checked, settings, asked)
     if options["dry_run"]:
-        screen.document(plan_document(plan)) if screen.json else screen.out(plan_text(plan))
+        then = next_run(manifests, options_of(options) + flags_of(options), options["plan_file"])
+        screen.document(plan_document(plan)) if screen.json else screen.out(plan_text(plan, then))
         return ExitCode.DONE
-    if not agreed(screen, plan, settings, yes=options["yes"], quiet=options["quiet"]):
+    asks = screen.asks and not options["yes"] and bool(plan.to_buy)
+    if not agreed(screen, kept_money_line(kept) if kept else money_line(plan), settings, asks=asks, quiet=options["quiet"]):
         return ExitCode.STOPPED_EARLY
-    with watching(screen, settings.local, options, total=work_left(plan)) as progress:
-        ended = anyio.run(lambda: app.run(checked, settings, asked, watch=progress))
+    total = work_left(plan) - (plan.to_buy - kept.buys if kept else 0)
+    with watching(screen, settings.local, options, total=total) as progress:
+        ended = anyio.run(lambda: app.run(checked, settings, asked, watch=progress, kept=kept))
         progress.over(ended)
     return conclude(screen, settings, ended, flags=flags_of(options), quiet=options["quiet"])
 
 
-def agreed(screen: Screen, plan: PlanFacts, settings: Settings, *, yes: bool, quiet: bool) -> bool:
-    """Show the money line; on a terminal, ask. True if the run shall go ahead."""
+def _kept(manifests: tuple[Path, ...], options: Options) -> KeptPlan | None:
+    """Read the plan of --plan. Raises UsageError for what contradicts it, and if there is neither a plan nor a manifest."""
+    file = options["plan_file"]
+    if file is None:
+        if not manifests:
+            raise click.UsageError("Missing argument 'MANIFEST...', or --plan FILE", click.get_current_context())
+        return None
+    given = {"MANIFEST": manifests, "--only": options["only"], "--retry-failed": options["retry_failed"]}
+    given |= {"--max-tasks": options["max_tasks"], "--budget": options["budget"]}
+    more = [name for name, value in given.items() if value not in {None, "", False, ()}]
+    if more:
+        raise UsageError(f"the plan {file} says all of that already: leave out {', '.join(more)}, or make a new plan with them")
+    return read_plan(file)
+
+
+def agreed(screen: Screen, line: str, settings: Settings, *, asks: bool, quiet: bool) -> bool:
+    """Show the money line; where somebody sits who can answer, ask. True if the run shall go ahead."""
     place = "in the sandbox, which costs nothing" if settings.sandbox else f"at {settings.address}"
-    asks = screen.asks and not yes and bool(plan.to_buy)
     if asks or not quiet:
-        screen.say(f"{money_line(plan)} {place}")
+        screen.say(f"{line} {place}")
     if not asks:
         return True
     if click.confirm("Go ahead?", err=True):

@@ -1,0 +1,51 @@
+"""`plan --out FILE` and `run --plan FILE`: a plan in a file, and back."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+
+from batchgen.cli.placing import text_place
+from batchgen.core.keptplan import KeptPlan, kept_document, kept_plan
+from batchgen.errors import UsageError
+from batchgen.report.schemas import schema_of
+from batchgen.report.text import to_json
+
+LARGEST = 256 * 1024 * 1024
+"""Bytes of a file that are read: a plan with a million references has less."""
+
+
+def write_plan(file: Path, plan: KeptPlan) -> None:
+    """Write a plan, whole or not at all. Raises UsageError if it cannot be written."""
+    with text_place(str(file.absolute())) as stream:
+        stream.write(to_json(kept_document(plan), indent=1) + "\n")
+
+
+def read_plan(file: Path) -> KeptPlan:
+    """Read a plan. Raises UsageError, saying what is wrong, if the file is none or was changed."""
+    again = "write a new one with `batchgen plan MANIFEST --out FILE`"
+    try:
+        with file.open("rb") as stream:
+            document = json.loads(stream.read(LARGEST))
+    except OSError as error:
+        raise UsageError(f"the plan {file} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{file} is no plan, or only a part of one; {again}") from error
+    # Imported here because it takes 0.1 s, and only a run with a plan needs it.
+    from jsonschema import Draft202012Validator  # noqa: PLC0415
+
+    if not Draft202012Validator(schema_of("kept-plan")).is_valid(document):
+        raise UsageError(f"{file} is no plan that this version of batchgen wrote; {again}")
+    plan = kept_plan(document)
+    if plan is None:
+        raise UsageError(f"{file} was changed after it was written; {again}")
+    return plan
+
+
+def next_run(manifests: Iterable[Path], flags: str, file: Path | None) -> str:
+    """Return the command that does what was planned: `flags` as they were typed, or the kept plan."""
+    if file is None:
+        return f"batchgen run {shlex.join(map(str, manifests))}{flags}"
+    return f"batchgen run --plan {shlex.quote(str(file))}" + (" --sandbox" if flags.endswith(" --sandbox") else "")
