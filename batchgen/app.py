@@ -17,7 +17,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
@@ -27,6 +27,7 @@ import anyio
 from batchgen.catalogue import Billing, Catalogue, price_params, prompt_units
 from batchgen.core.answers import Answer, Balance
 from batchgen.core.budget import Budgets
+from batchgen.core.changes import explained
 from batchgen.core.engine import Engine
 from batchgen.core.facts import Opening, RunAsked, RunFacts, TaskQuery
 from batchgen.core.forecast import Forecast, PlanFacts
@@ -35,21 +36,21 @@ from batchgen.core.keptplan import Keeper, KeptPlan, differences
 from batchgen.core.losses import Census, delivery, pages, records_of
 from batchgen.core.messages import Ended, FetchDue
 from batchgen.core.model import Instant, Spec, Task
-from batchgen.core.plan import NOT_YET, Action, plan_leaver, plan_task
+from batchgen.core.plan import NOT_YET, WAITING, Action, ActionKind, plan_leaver, plan_task
 from batchgen.core.policy import Given, Quote, Quoter
 from batchgen.core.ports import Api, Ledger, Media, Watch
 from batchgen.core.pricing import Prices, price_key
 from batchgen.core.resolve import Decision, InDoubt, resolve
 from batchgen.core.states import AttemptState, TaskState
 from batchgen.core.steering import Control
-from batchgen.errors import ExitCode, PlanRefused, UsageError
+from batchgen.errors import ExitCode, LedgerConflict, LedgerError, PlanRefused, UsageError
 from batchgen.ledger import Store, exists
 from batchgen.ledger.check import Broken
-from batchgen.manifest import Checked, LoadedManifest
+from batchgen.manifest import Checked, LoadedManifest, called, recognised
 from batchgen.manifest import check as check_manifests
-from batchgen.rivya.wire import compose
 from batchgen.notices import Herald
 from batchgen.notices.words import Place
+from batchgen.rivya.wire import compose
 from batchgen.runner import Runner, SystemClock, settle
 from batchgen.sandbox import SANDBOX_KEY
 from batchgen.sandbox.account import Account
@@ -65,9 +66,26 @@ CHUNK = 1000
 T = TypeVar("T")
 
 
-def check(paths: Sequence[Path]) -> Checked:
-    """Check manifests, offline. Raises ManifestError with every problem."""
-    return check_manifests(paths, Catalogue.shipped())
+def check(paths: Sequence[Path], settings: Settings | None = None) -> Checked:
+    """Check manifests, offline. Raises ManifestError with every problem.
+
+    With settings, manifests that are as they were when the ledger took their tasks are recognised and not walked again.
+    """
+    return (_recognised(called(paths), settings) if settings else None) or check_manifests(paths, Catalogue.shipped())
+
+
+def _recognised(calls: Sequence[tuple[str, str]], settings: Settings) -> Checked | None:
+    if not exists(settings.ledger):
+        return None
+    try:
+        with _store(settings) as ledger:
+            known = {path: found for _, path in calls if (found := ledger.walk(path))}
+    except LedgerError:
+        return None  # whoever needs the ledger says what is wrong with it
+    walks = {path: walk for path, (_, walk) in known.items()}
+    if not recognised(calls, walks.get):
+        return None
+    return Checked(tuple(LoadedManifest.recognised(replace(known[path][0], path=shown), walks[path]) for shown, path in calls))
 
 
 # ---------------------------------------------------------------- plan
@@ -85,7 +103,8 @@ def plan(checked: Checked, settings: Settings, asked: RunAsked) -> PlanFacts:
             forecast.manifest(loaded.header)
             _foresee(forecast, loaded, ledger, asked)
         uploaded = {} if ledger is None else ledger.uploaded(forecast.references())
-    return forecast.facts(uploaded)
+        facts = forecast.facts(uploaded)
+        return facts if ledger is None else explained(facts, ledger)
 
 
 def keep(checked: Checked, settings: Settings, asked: RunAsked) -> KeptPlan:
@@ -126,6 +145,9 @@ def _keep(checked: Checked, settings: Settings, asked: RunAsked, ledger: Ledger 
 def _foresee(forecast: Forecast, loaded: LoadedManifest, ledger: Store | None, asked: RunAsked) -> None:
     """Add one manifest to a forecast; in chunks where nothing of it is known and prompts have no price."""
     header = loaded.header
+    if loaded.unchanged and ledger is not None:
+        _foresee_unchanged(forecast, loaded, ledger, asked)
+        return
     if (ledger is None or not ledger.knows(header.name)) and not _metered(loaded.tasks_by_model):
         for chunk in loaded.chunks():
             forecast.fresh(header, [ready for ready in chunk if matches(ready[0], asked.only)] if asked.only else chunk, NOT_YET)
@@ -133,6 +155,23 @@ def _foresee(forecast: Forecast, loaded: LoadedManifest, ledger: Store | None, a
     for action in actions(loaded, ledger, asked):
         if action.task is None or matches(action.task.id, asked.only):
             forecast.add(header, action)
+
+
+def _foresee_unchanged(forecast: Forecast, loaded: LoadedManifest, ledger: Store, asked: RunAsked) -> None:
+    """Add a manifest of which all that matters is in the ledger; only the tasks on which something is left are looked at."""
+    header = loaded.header
+    counts = ledger.states(header.name)
+    buys = asked.retry_failed and any(counts.get(state) for state in AGAIN)
+    if asked.only or buys or ledger.in_doubt(header.name) or _metered(loaded.tasks_by_model):
+        for task, known in ledger.in_order(header.name):  # in which budgets are used up
+            if matches(task.id, asked.only):
+                forecast.add(header, plan_task(task, known, retry_failed=asked.retry_failed))
+        return
+    forecast.count(header, ActionKind.DONE, counts.get(TaskState.DONE, 0))
+    for chunk in ledger.waiting(header.name):
+        forecast.fresh(header, chunk, WAITING)
+    for task, known in ledger.kept(header.name, [state for state in TaskState if state not in {TaskState.DONE, TaskState.PENDING}]):
+        forecast.add(header, plan_task(task, known))
 
 
 def _metered(models: Iterable[str]) -> bool:
@@ -152,6 +191,10 @@ def _ledger_if_any(settings: Settings) -> Iterator[Store | None]:
 
 def actions(loaded: LoadedManifest, ledger: Ledger | None, asked: RunAsked) -> Iterator[Action]:
     """Yield what a run would do with each task of a manifest, and with each that left it, in flat memory."""
+    if isinstance(loaded, LoadedManifest) and loaded.unchanged and isinstance(ledger, Store):
+        for task, row in ledger.in_order(loaded.header.name):
+            yield plan_task(task, row, retry_failed=asked.retry_failed and matches(task.id, asked.only))
+        return
     name, met = loaded.header.name, 0
     for chunk in _chunks(loaded.tasks(), CHUNK):
         known = {} if ledger is None else ledger.known(name, [task.id for task in chunk])
@@ -211,12 +254,36 @@ async def run(checked: Checked, settings: Settings, asked: RunAsked, *, watch: W
 
 def _adopt(ledger: Store, loaded: LoadedManifest, begun: RunFacts) -> None:
     """Make the ledger's tasks those of the manifest."""
-    header, at = loaded.header, begun.started_at
-    if not ledger.knows(header.name):
-        ledger.enroll(header, loaded.rows(), at=at)
+    header, at, walk = loaded.header, begun.started_at, loaded.walk
+    behind = _Behind()
+    if loaded.unchanged:
+        found = ledger.walk(loaded.path)
+        if walk is None or found is None or found[1].digest != walk.digest:
+            raise LedgerConflict(f"the tasks of {header.name} changed in the ledger since they were looked at; nothing was sent, run again")
+        again = _again(ledger, header.name, begun.asked)
+        first = next(again, None)
+        if first is None:
+            return
+        ledger.adopt(header, chain([first], again), run=begun.id, at=at)
+    elif ledger.knows(header.name):
+        ledger.adopt(header, behind.watching(actions(loaded, ledger, begun.asked)), run=begun.id, at=at)
     else:
-        ledger.adopt(header, actions(loaded, ledger, begun.asked), run=begun.id, at=at)
+        ledger.enroll(header, loaded.rows(), at=at)
+    if walk and not behind.found:
+        ledger.remember(header.name, walk)
 
+
+AGAIN = (TaskState.FAILED, TaskState.BLOCKED)
+"""What --retry-failed asks for again."""
+
+
+def _again(ledger: Store, manifest: str, asked: RunAsked) -> Iterator[Action]:
+    """Yield what --retry-failed makes due of a manifest that did not change."""
+    if asked.retry_failed:
+        for task, known in ledger.kept(manifest, AGAIN):
+            action = plan_task(task, known, retry_failed=matches(task.id, asked.only))
+            if action.renews:
+                yield action
 
 
 @dataclass(slots=True)
@@ -313,6 +380,12 @@ def _held(settings: Settings, command: str) -> Iterator[Store]:
         yield ledger
 
 
+def _herald(settings: Settings, ledger: Ledger, command: str) -> Herald:
+    """Return who tells people about a run. Made once the ledger is held: the run that has it tells, and nobody beside it."""
+    place = Place(socket.gethostname(), str(settings.workspace), command, settings.sandbox)
+    return Herald(settings.announce, place, ledger)
+
+
 def _clock(ledger: Ledger) -> SystemClock:
     return SystemClock(ledger.newest(), wall=time.time, monotonic=time.monotonic)
 
@@ -394,12 +467,6 @@ async def _service(settings: Settings) -> AsyncIterator[tuple[Api, Media]]:
     from batchgen.rivya.client import Client  # noqa: PLC0415
 
     with _address(settings) as (address, key):
-def _herald(settings: Settings, ledger: Ledger, command: str) -> Herald:
-    """Return who tells people about a run. Made once the ledger is held: the run that has it tells, and nobody beside it."""
-    place = Place(socket.gethostname(), str(settings.workspace), command, settings.sandbox)
-    return Herald(settings.announce, place, ledger)
-
-
         async with Client(address, key) as api, Downloads(settings.outputs, allow_loopback=settings.local_service) as media:
             yield api, media
 

@@ -29,6 +29,9 @@ class ActionKind(StrEnum):
 NOT_YET = "not in the ledger yet"
 """Why a task of a manifest's first run is bought."""
 
+WAITING = "in the ledger, not submitted yet"
+"""Why one is bought that an earlier run left."""
+
 BUYING = frozenset({ActionKind.NEW, ActionKind.CHANGED, ActionKind.RETRIED})
 
 
@@ -89,7 +92,7 @@ def _unchanged(known: KnownTask, *, retry_failed: bool) -> tuple[ActionKind, str
         case TaskState.BLOCKED:
             return ActionKind.BLOCKED, "blocked: see `batchgen show`"
         case _:
-            return ActionKind.NEW, "in the ledger, not submitted yet"
+            return ActionKind.NEW, WAITING
 
 
 def plan_leaver(known: KnownTask) -> Action:

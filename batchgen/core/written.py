@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import TypeAlias
 
@@ -25,6 +26,17 @@ REMEMBERED = 1_000
 
 Ready: TypeAlias = tuple[str, str, str, str, str, str, int]
 """A task of a manifest, checked: id, head, prompt (as JSON), tail, fingerprint, output, line. A bare tuple, because there are millions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What was read when a manifest's rows were last walked. Paths are absolute; `digest` is over all of it, `models` counts tasks."""
+
+    path: str
+    digest: str
+    read: tuple[str, ...]
+    references: tuple[str, ...]
+    models: Mapping[str, int]
 
 
 def spec_head(model: str, params: Mapping[str, object]) -> str:

@@ -22,7 +22,7 @@ from batchgen.ledger.columns import Utc
 from batchgen.ledger.documents import manifest_text
 from batchgen.ledger.journal import Entry
 from batchgen.ledger.statements import INSERT_EVENT
-from batchgen.ledger.tables import manifests, tasks
+from batchgen.ledger.tables import manifests, tasks, walks
 
 CHUNK = 500
 """Actions at a time: one query by ids (SQLite before 3.32 takes 999 parameters) and two executemany."""
@@ -39,6 +39,7 @@ _ROWS = sa.select(*tasks.c["id", "ident", "state", "note", "failures", *_SAME]).
     tasks.c.manifest_id == sa.bindparam("of"), tasks.c.ident.in_(sa.bindparam("idents", expanding=True))
 )
 _ANY = sa.select(sa.exists().where(tasks.c.manifest_id == sa.bindparam("of")))
+_FORGET_WALK = sa.delete(walks).where(walks.c.manifest_id == sa.bindparam("of"))
 _INSERT = sa.insert(tasks)
 _UPDATE = (
     sa.update(tasks)
@@ -113,6 +114,7 @@ def _manifest_row(connection: sa.Connection, manifest: Manifest) -> int:
         inserted = connection.execute(sa.insert(manifests).values(name=manifest.name, **says)).inserted_primary_key
         assert inserted is not None
         return int(inserted[0])
+    connection.execute(_FORGET_WALK, {"of": row["id"]})
     if {name: row[name] for name in says} != says:
         connection.execute(sa.update(manifests).where(manifests.c.id == row["id"]).values(says))
     return int(row["id"])

@@ -17,13 +17,14 @@ import sqlalchemy as sa
 
 from batchgen.core.facts import ManifestFacts, MoneyFacts, Opening, RunAsked, RunFacts, TaskFacts, TaskHistory, TaskQuery
 from batchgen.core.messages import DueArrived, Ended, FetchDue, Record
-from batchgen.core.model import Instant, KnownTask, Manifest, Upload
+from batchgen.core.model import Instant, KnownTask, Manifest, Task, Upload
 from batchgen.core.night import CreditFacts, FlightFacts
 from batchgen.core.plan import Action
+from batchgen.core.states import TaskState
 from batchgen.core.steering import Control
-from batchgen.core.written import Ready
+from batchgen.core.written import Ready, Walk
 from batchgen.errors import LedgerError, NoRun
-from batchgen.ledger import adopting, nights, reads, starting, steering, writing
+from batchgen.ledger import adopting, kept, nights, reads, starting, steering, writing
 from batchgen.ledger.check import Broken, check
 from batchgen.ledger.documents import asked_text
 from batchgen.ledger.lock import database_held, file_held, hold_database, hold_file
@@ -130,6 +131,40 @@ class Store:
         """Write the tasks of a manifest of which the ledger has none, in one transaction."""
         with self._write() as connection:
             adopting.enroll(connection, manifest, rows, at)
+
+    # -- manifests that did not change
+
+    def walk(self, path: str) -> tuple[Manifest, Walk] | None:
+        """Return the manifest whose tasks were last taken from this path (its own path left empty), and what it is recognised by."""
+        with self._read() as connection:
+            return kept.walk(connection, path)
+
+    def remember(self, manifest: str, walk: Walk) -> None:
+        """Keep what a manifest may be recognised by, after its tasks were taken over as they are."""
+        with self._write() as connection:
+            kept.remember(connection, manifest, walk)
+
+    def states(self, manifest: str) -> Mapping[TaskState, int]:
+        """Count the wanted tasks of a manifest by state."""
+        with self._read() as connection:
+            return kept.states(connection, manifest)
+
+    def in_doubt(self, manifest: str) -> int:
+        """Count the attempts of a manifest that are in doubt."""
+        with self._read() as connection:
+            return kept.in_doubt(connection, manifest)
+
+    def waiting(self, manifest: str) -> Iterator[list[Ready]]:
+        """Yield the wanted pending tasks of a manifest in their order, page by page."""
+        return kept.waiting(self._read, manifest)
+
+    def kept(self, manifest: str, states: Sequence[TaskState]) -> Iterator[tuple[Task, KnownTask]]:
+        """Yield the wanted tasks of a manifest in these states, as the manifest has them and as the ledger has them."""
+        return kept.kept(self._read, manifest, states)
+
+    def in_order(self, manifest: str) -> Iterator[tuple[Task, KnownTask]]:
+        """Yield all wanted tasks of a manifest in their order, as `kept` does."""
+        return kept.in_order(self._read, manifest)
 
     # -- a run
 

@@ -121,6 +121,16 @@ manifests = sa.Table(
     sa.CheckConstraint("name <> ''", name="named"),
 )
 
+walks = sa.Table(
+    "walks",  # what a manifest was made of when its tasks came in; a row is gone as soon as they may be others
+    metadata,
+    sa.Column("manifest_id", Number, sa.ForeignKey("manifests.id"), primary_key=True, autoincrement=False),
+    sa.Column("path", Words, nullable=False, index=True),
+    _words("digest", None),
+    _words("read", None),
+    sa.CheckConstraint("length(digest) = 64", name="digest"),
+)
+
 tasks = sa.Table(
     "tasks",
     metadata,
@@ -237,9 +247,9 @@ outputs = sa.Table(
     sa.Column("size", Number, nullable=False),
     _words("mime", None),
     sa.Column("saved_at", Utc, nullable=False),
+    sa.Column("lost_at", Utc),  # found to be missing or damaged; NULL: complete
     sa.UniqueConstraint("attempt_id", "nth"),
     sa.CheckConstraint("nth >= 0 AND path <> '' AND length(sha256) = 64 AND size > 0", name="complete"),
-    sa.Column("lost_at", Utc),  # found to be missing or damaged; NULL: complete
 )
 
 controls = sa.Table(

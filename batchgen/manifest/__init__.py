@@ -4,7 +4,8 @@
 are read from the files again, one by one. Deliberately absent: prices, the ledger, the network; a URL is never opened.
 """
 
-from batchgen.manifest.load import Checked, LoadedManifest, check
+from batchgen.manifest.load import Checked, LoadedManifest, called, check
 from batchgen.manifest.shape import schema_path
+from batchgen.manifest.walk import recognised
 
-__all__ = ["Checked", "LoadedManifest", "check", "schema_path"]
+__all__ = ["Checked", "LoadedManifest", "called", "check", "recognised", "schema_path"]

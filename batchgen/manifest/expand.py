@@ -24,6 +24,7 @@ from batchgen.manifest.pieces import Desk, Filling, ParamsPiece, PromptPiece, Re
 from batchgen.manifest.problems import Place, Refused, Reporter
 from batchgen.manifest.rows import CsvRows, InlineRows, Row, Rows, open_rows
 from batchgen.manifest.shape import check_task
+from batchgen.manifest.walk import Trail
 
 MOST_COMBINATIONS = 100_000
 """Tasks out of one row. A matrix of five names with ten values each has as many; beyond it somebody mistyped."""
@@ -105,23 +106,23 @@ class _ByName(dict[str, str]):
 class Expander:
     """Makes the tasks of one manifest."""
 
-    def __init__(self, header: Header, folder: str, catalogue: Catalogue, reporter: Reporter) -> None:
+    def __init__(self, header: Header, trail: Trail, catalogue: Catalogue, reporter: Reporter) -> None:
         """Take what all entries share.
 
         Args:
             header: what tasks inherit.
-            folder: absolute path of the manifest's folder.
+            trail: where the files that are read are noted.
             catalogue: the models.
             reporter: where problems go.
         """
         self._header = header
-        self._folder = folder
+        self._folder = os.path.dirname(trail.manifest)  # noqa: PTH120 - a string goes on from here
+        self._trail = trail
         self._catalogue = catalogue
         self._reporter = reporter
         self._line = 0
         self._place = Place(reporter.file, 0)
         self.model = ""
-        self.row_files: set[str] = set()
 
     @property
     def place(self) -> Place:
@@ -170,7 +171,7 @@ class Expander:
             shape_is_right = check_task(node, self._reporter)
             id_node = _scalar(node, "id")
         broken = not shape_is_right and (id_node is None or not _MULTIPLIERS.isdisjoint(node.entries))
-        desk = Desk(self._reporter, id_node.text if id_node else "", frozenset(), broken=broken)
+        desk = Desk(self._reporter, id_node.text if id_node else "", frozenset(), broken, self._trail.reference)
         factors = _Factors(self._rows(node, desk), _matrix(node), whole_number(node.get("takes")))
         desk.known = None if desk.broken else factors.names()
         self._check_factors(node, factors, desk)
@@ -233,6 +234,7 @@ class Expander:
             return None
         path = os.path.normpath(os.path.join(self._folder, given.text))  # noqa: PTH118 - the same rule as for references
         shown_as = os.path.join(os.path.dirname(self._reporter.file), given.text)  # noqa: PTH118, PTH120 - what a person typed
+        self._trail.rows(path)
         try:
             rows = open_rows(path, shown_as)
         except Refused as refused:
@@ -243,7 +245,6 @@ class Expander:
                 desk.wrong(given, f"foreach: {shown_as} {problem.wrong}", problem.right or "the path starts at the manifest's folder")
             desk.broken = True
             return None
-        self.row_files.add(path)
         return rows
 
     def _check_factors(self, node: MappingNode, factors: _Factors, desk: Desk) -> None:

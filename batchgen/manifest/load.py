@@ -8,17 +8,19 @@ go through the rows a second time, keeping 40 bytes each, to find out which.
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Self
 
 import yaml
 
 from batchgen.catalogue import Catalogue, shown
 from batchgen.core.model import Manifest, Task
-from batchgen.core.written import Frames, Ready
+from batchgen.core.written import Frames, Ready, Walk
 from batchgen.errors import Problem
 from batchgen.manifest.build import Builder, top_level
 from batchgen.manifest.doubles import Doubles
@@ -30,6 +32,7 @@ from batchgen.manifest.problems import Gathered, Refused, Reporter
 from batchgen.manifest.repeated import Repeated
 from batchgen.manifest.source import Source
 from batchgen.manifest.spool import Spool
+from batchgen.manifest.walk import Called, Trail
 
 SUFFIXES = frozenset({".yaml", ".yml"})
 NOT_MANIFESTS = frozenset({"batchgen.yaml", "batchgen.yml"})
@@ -44,14 +47,25 @@ CHUNK = 1_000
 
 @dataclass(frozen=True, slots=True)
 class LoadedManifest:
-    """A manifest in which nothing is wrong. `path` and `folder` are absolute; `task_count` is after expansion."""
+    """A manifest in which nothing is wrong. `path` and `folder` are absolute; `task_count` is after expansion.
+
+    `walk` is what it may be recognised by. An `unchanged` one was: its tasks are in the ledger, and it has none here.
+    """
 
     header: Manifest
     path: str
     folder: str
     task_count: int
     tasks_by_model: Mapping[str, int]
+    walk: Walk | None
     _spool: Spool
+    unchanged: bool = False
+
+    @classmethod
+    def recognised(cls, header: Manifest, walk: Walk) -> Self:
+        """Return a manifest that is as it was when the ledger took its tasks; `header` is the ledger's."""
+        folder = os.path.dirname(walk.path)  # noqa: PTH120 - a string came this far
+        return cls(header, walk.path, folder, sum(walk.models.values()), walk.models, walk, Spool(), unchanged=True)
 
     def chunks(self) -> Iterator[list[Ready]]:
         """Yield the tasks in their order, as text, some thousand at a time; none if they were not kept."""
@@ -96,7 +110,13 @@ def check(paths: Sequence[Path], catalogue: Catalogue, *, keep: bool = True) -> 
         checking = _Checking(catalogue, keep=keep, closely=True)
         loaded = checking.manifests(paths)
     checking.gathered.check()
-    return Checked(loaded)
+    calls = called(paths)
+    return Checked(tuple(replace(manifest, walk=trail.walk(calls, manifest.tasks_by_model)) for manifest, trail in loaded))
+
+
+def called(paths: Sequence[Path]) -> list[Called]:
+    """Return the manifests that are meant by paths, as they are shown, with their absolute paths."""
+    return [(str(path), os.path.abspath(path)) for path in _files(paths, Gathered())]  # noqa: PTH100 - resolve() would follow links
 
 
 class _Checking:
@@ -111,8 +131,8 @@ class _Checking:
         self._ids: list[Doubles] = []
         self._named: dict[str, str] = {}
 
-    def manifests(self, paths: Sequence[Path]) -> tuple[LoadedManifest, ...]:
-        """Check all manifests; return those that could be read to their end."""
+    def manifests(self, paths: Sequence[Path]) -> tuple[tuple[LoadedManifest, Trail], ...]:
+        """Check all manifests; return those that could be read to their end, with what was read."""
         loaded = (self._manifest(str(path)) for path in _files(paths, self.gathered))
         return tuple([manifest for manifest in loaded if manifest])
 
@@ -120,20 +140,22 @@ class _Checking:
         """Say whether an id or an output may be there twice."""
         return self._outputs.suspected() or any(ids.suspected() for ids in self._ids)
 
-    def _manifest(self, shown_as: str) -> LoadedManifest | None:
+    def _manifest(self, shown_as: str) -> tuple[LoadedManifest, Trail] | None:
         reporter = Reporter(shown_as, self.gathered.add)
         path = os.path.abspath(shown_as)  # noqa: PTH100 - resolve() would follow links, and references start where the link is
-        folder = os.path.dirname(path)  # noqa: PTH120 - a string goes on from here
+        trail = Trail(path, time.time_ns())
+        trail.rows(path)
         try:
             header = read_header(_header(path, reporter), self._catalogue, reporter)
             self._check_name(header.manifest, shown_as)
-            expander = Expander(header, folder, self._catalogue, reporter)
+            expander = Expander(header, trail, self._catalogue, reporter)
             spool = Spool()
             models = self._tasks(_entries(path, reporter), expander, header.manifest.name, spool)
         except Refused as refused:
             self.gathered.add(refused.problem)
             return None
-        return LoadedManifest(header.manifest, path, folder, models.total(), dict(models), spool)
+        folder = os.path.dirname(path)  # noqa: PTH120 - a string goes on from here
+        return LoadedManifest(header.manifest, path, folder, models.total(), dict(models), None, spool), trail
 
     def _check_name(self, manifest: Manifest, shown_as: str) -> None:
         if manifest.name == UNNAMED:

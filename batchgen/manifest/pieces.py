@@ -38,6 +38,7 @@ class Desk:
     task: str
     known: frozenset[str] | None  # names that every row has; None where the rows are not to be had
     broken: bool = False
+    used: Callable[[str], object] = str  # told of each file that is referenced
 
     def wrong(self, node: Node, wrong: str, right: str = "") -> None:
         """Report a problem in the manifest that no row can mend."""
@@ -224,10 +225,13 @@ class ReferencePiece:
         if wanted is None:
             return None
         try:
-            return resolve(wanted, self._folder, self._model)
+            found = resolve(wanted, self._folder, self._model)
         except Unusable as error:
             say(self._node, str(error), error.right)
             return None
+        if found.path:
+            self._desk.used(found.path)
+        return found
 
     def _wanted(self, filling: Filling) -> Wanted | None:
         if self._short:

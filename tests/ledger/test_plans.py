@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from batchgen.core.facts import TaskQuery
 from batchgen.core.messages import MoneyKind
+from batchgen.core.states import TaskState
 from batchgen.ledger import Store
 from tests.contract.books import Books
 
@@ -23,10 +24,16 @@ HOT: dict[str, Callable[[Books], object]] = {
     "settle": lambda books: books.write(books.money(books.submit(2)[1], MoneyKind.RELEASE, 40)),
     "adopt": lambda books: books.adopt([books.task(0)]),
     "history": lambda books: books.store.history("t0"),
+    "knows": lambda books: books.store.knows("spring"),
+    "walk": lambda books: books.store.walk("/m/spring.yaml"),
+    "states": lambda books: books.store.states("spring"),
+    "in doubt": lambda books: books.store.in_doubt("spring"),
+    "waiting": lambda books: list(books.store.waiting("spring")),
+    "kept": lambda books: list(books.store.kept("spring", [TaskState.FAILED])),
     "newest": lambda books: books.store.newest(),
     "run's tasks": lambda books: list(books.store.tasks(TaskQuery(manifest="spring", run=1))),
 }
-SMALL = {"manifests", "runs", "meta", "migrations"}
+SMALL = {"manifests", "runs", "meta", "migrations", "walks", "CONSTANT"}
 """Tables of a few rows, which may be read whole."""
 
 

@@ -1,0 +1,112 @@
+"""What the ledger keeps of a manifest that did not change: enough to plan it without reading the manifest again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+
+import sqlalchemy as sa
+
+from batchgen.core.model import KnownTask, Manifest, Task
+from batchgen.core.states import AttemptState, TaskState
+from batchgen.core.written import Frames, Ready, Walk, parted
+from batchgen.ledger.documents import manifest_from, walk_from, walk_text
+from batchgen.ledger.tables import DUE, LIVE_ATTEMPT, attempts, manifests, tasks, walks
+
+PAGE = 2_000
+"""Rows of one query; a megabyte."""
+
+_OF = sa.select(manifests.c.id).where(manifests.c.name == sa.bindparam("manifest")).scalar_subquery()
+_WALK = sa.select(walks, manifests.c.name, manifests.c.header).join(manifests, manifests.c.id == walks.c.manifest_id)
+_FORGET = sa.delete(walks).where(walks.c.manifest_id == _OF)
+_INSERT = sa.insert(walks)
+_STATES = sa.select(tasks.c.state, sa.func.count()).where(tasks.c.manifest_id == _OF, tasks.c.wanted).group_by(tasks.c.state)
+_IN_DOUBT = (
+    sa.select(sa.func.count())
+    .select_from(attempts)
+    .join(tasks, tasks.c.id == attempts.c.task_id)
+    .where(LIVE_ATTEMPT, attempts.c.state == AttemptState.IN_DOUBT, tasks.c.manifest_id == _OF)
+)
+_WAITING = (
+    sa.select(*tasks.c["ident", "spec", "fingerprint", "output", "line", "position"])
+    .where(DUE, tasks.c.manifest_id == _OF, tasks.c.position > sa.bindparam("after"))
+    .order_by(tasks.c.position)
+    .limit(PAGE)
+)
+_PAIRS = (
+    sa.select(*tasks.c["id", "ident", "state", "fingerprint", "spec", "output", "line", "position"], attempts.c.state.label("live"))
+    .select_from(tasks)
+    .outerjoin(attempts, sa.and_(attempts.c.task_id == tasks.c.id, LIVE_ATTEMPT))
+    .where(tasks.c.manifest_id == _OF, tasks.c.wanted == sa.true())
+)
+_KEPT = _PAIRS.where(tasks.c.state == sa.bindparam("state"), tasks.c.id > sa.bindparam("after")).order_by(tasks.c.id).limit(PAGE)
+_ALL = _PAIRS.order_by(tasks.c.position)
+
+Connect = Callable[[], AbstractContextManager[sa.Connection]]
+
+
+def walk(connection: sa.Connection, path: str) -> tuple[Manifest, Walk] | None:
+    """Return the manifest whose tasks were last taken from this path, and what it was recognised by."""
+    row = connection.execute(_WALK.where(walks.c.path == path)).mappings().first()
+    if row is None:
+        return None
+    found = walk_from(path, row["digest"], row["read"])
+    return manifest_from(row["name"], "", row["header"]), found
+
+
+def remember(connection: sa.Connection, manifest: str, found: Walk) -> None:
+    """Keep what a manifest may be recognised by. Only if its tasks here are those that it had then."""
+    connection.execute(_FORGET, {"manifest": manifest})
+    row = connection.scalar(sa.select(manifests.c.id).where(manifests.c.name == manifest))
+    connection.execute(_INSERT, {"manifest_id": row, "path": found.path, "digest": found.digest, "read": walk_text(found)})
+
+
+def states(connection: sa.Connection, manifest: str) -> Mapping[TaskState, int]:
+    """Count the wanted tasks by state."""
+    return {TaskState(state): count for state, count in connection.execute(_STATES, {"manifest": manifest})}
+
+
+def in_doubt(connection: sa.Connection, manifest: str) -> int:
+    """Count the attempts in doubt."""
+    return connection.scalar(_IN_DOUBT, {"manifest": manifest}) or 0
+
+
+def waiting(connect: Connect, manifest: str) -> Iterator[list[Ready]]:
+    """Yield the wanted pending tasks in their order, as the manifest wrote them, page by page."""
+    after = -1
+    while True:
+        with connect() as connection:
+            page = connection.execute(_WAITING, {"manifest": manifest, "after": after}).all()
+        if page:
+            yield [(ident, *parted(spec), fingerprint, output, line) for ident, spec, fingerprint, output, line, _ in page]
+        if len(page) < PAGE:
+            return
+        after = page[-1].position
+
+
+def kept(connect: Connect, manifest: str, wanted: Sequence[TaskState]) -> Iterator[tuple[Task, KnownTask]]:
+    """Yield the wanted tasks in these states, state by state, as the manifest has them and as the ledger has them."""
+    frames = Frames()
+    for state in wanted:
+        after, full = 0, True
+        while full:
+            with connect() as connection:
+                page = connection.execute(_KEPT, {"manifest": manifest, "state": state, "after": after}).mappings().all()
+            yield from (_pair(row, manifest, frames) for row in page)
+            full = len(page) == PAGE
+            after = page[-1]["id"] if page else after
+
+
+def in_order(connect: Connect, manifest: str) -> Iterator[tuple[Task, KnownTask]]:
+    """Yield all wanted tasks in their order. The database sorts them, on disk if they are many."""
+    frames = Frames()
+    with connect() as connection, connection.execution_options(yield_per=PAGE).execute(_ALL, {"manifest": manifest}) as rows:
+        for row in rows.mappings():
+            yield _pair(row, manifest, frames)
+
+
+def _pair(row: sa.RowMapping, manifest: str, frames: Frames) -> tuple[Task, KnownTask]:
+    task = Task(manifest, row["ident"], frames.spec(*parted(row["spec"])), row["output"], row["position"], row["line"])
+    live = AttemptState(row["live"]) if row["live"] else None
+    known = KnownTask(row["ident"], TaskState(row["state"]), row["fingerprint"], live, row["output"], row["position"], wanted=True)
+    return task, known

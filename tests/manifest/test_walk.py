@@ -1,0 +1,227 @@
+"""Manifests that did not change are recognised; the smallest doubt means that they are walked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from batchgen import app
+from batchgen.core.facts import RunAsked
+from batchgen.core.forecast import PlanFacts
+from batchgen.core.messages import MoneyKind, TaskMoved
+from batchgen.core.plan import ActionKind
+from batchgen.core.states import AttemptEvent, AttemptState, TaskEvent, TaskState
+from batchgen.core.written import Walk
+from batchgen.errors import LedgerConflict
+from batchgen.ledger import Store
+from batchgen.manifest import Checked, called, recognised
+from batchgen.settings import Flags, Settings, load
+from tests.contract.books import Books
+
+from .conftest import PNG, Folder
+
+LONG_AGO = 1_700_000_000 * 10**9 + 1
+
+
+@pytest.fixture
+def spring(folder: Folder) -> Folder:
+    """A manifest with rows and references, all written long ago."""
+    folder.write("rows.csv", "sku,file\na,cup\nb,mug\nc,cup\n")
+    for name in ("cup", "mug"):
+        folder.write(f"{name}.png", PNG)
+    folder.of_tasks("  - {id: '${sku}', prompt: x, references: ['${file}.png'], foreach: rows.csv}\n")
+    aged(folder)
+    return folder
+
+
+def aged(folder: Folder) -> None:
+    """Let every file be old enough. Only an inode's time cannot be set; so wait until it is a tick ago."""
+    for path in folder.path.iterdir():
+        if path.is_file():
+            os.utime(path, ns=(LONG_AGO, LONG_AGO))
+    newest = max(path.stat().st_ctime_ns for path in folder.path.iterdir())
+    probe = folder.path / "clock"
+    while True:
+        probe.write_bytes(b"")
+        if probe.stat().st_ctime_ns - newest > 60_000_000:
+            break
+    probe.unlink()
+
+
+def walk_of(folder: Folder) -> Walk:
+    """Check the manifest and return its walk."""
+    (loaded,) = folder.check().manifests
+    assert loaded.walk
+    return loaded.walk
+
+
+def is_recognised(folder: Folder, walk: Walk) -> bool:
+    """Look at the manifest again."""
+    return recognised(called([folder.path / "m.yaml"]), {walk.path: walk}.get)
+
+
+def test_nothing_changed(spring: Folder) -> None:
+    """The same files are recognised."""
+    walk = walk_of(spring)
+    assert {Path(path).name for path in (*walk.read, *walk.references)} == {"m.yaml", "rows.csv", "cup.png", "mug.png"}
+    assert walk.models == {"kling-2-6": 3}
+    assert is_recognised(spring, walk)
+
+
+def rewrite(path: Path, data: bytes) -> None:
+    """Write a file and set its time back."""
+    path.write_bytes(data)
+    os.utime(path, ns=(LONG_AGO, LONG_AGO))
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "manifest": lambda path: (path / "m.yaml").write_text((path / "m.yaml").read_text().replace("prompt: x", "prompt: y")),
+    "rows, with the old time": lambda path: rewrite(path / "rows.csv", b"sku,file\na,cup\nb,cup\nc,cup\n"),
+    "reference, with the old time and size": lambda path: rewrite(path / "mug.png", PNG[:-1] + b"\x01"),
+    "reference gone": lambda path: (path / "mug.png").unlink(),
+    "rows gone": lambda path: (path / "rows.csv").unlink(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_a_change_is_noticed(spring: Folder, change: Callable[[Path], object]) -> None:
+    """Every file that the tasks were made of counts."""
+    walk = walk_of(spring)
+    change(spring.path)
+    assert not is_recognised(spring, walk)
+
+
+def test_other_manifests_of_the_call_count(spring: Folder) -> None:
+    """Outputs are compared over all manifests of a call, so a manifest is recognised only in the same company."""
+    walk = walk_of(spring)
+    spring.write("n.yaml", "version: 1\nname: n\n")
+    assert not recognised(called([spring.path / "m.yaml", spring.path / "n.yaml"]), {walk.path: walk}.get)
+    assert not recognised([], {walk.path: walk}.get)
+    assert not is_recognised(spring, replace(walk, path="/elsewhere"))
+
+
+def test_what_was_written_a_moment_ago_is_not_trusted(spring: Folder) -> None:
+    """A file may be written again within the same tick of the clock: then there is nothing to recognise it by."""
+    (spring.path / "rows.csv").write_text("sku,file\nz,cup\n")
+    (loaded,) = spring.check().manifests
+    assert loaded.walk is None
+
+
+# ---------------------------------------------------------------- with a ledger
+
+
+class Desk:
+    """A workspace with a ledger."""
+
+    def __init__(self, folder: Folder) -> None:
+        """Work in a folder."""
+        self.folder = folder
+        flags = Flags(ledger=str(folder.path / "ledger.sqlite3"), sandbox=True, faults=None)
+        self.settings: Settings = load([folder.path / "m.yaml"], flags, environ={}, cwd=folder.path)
+
+    def check(self) -> Checked:
+        """Check as `run` does."""
+        return app.check([self.folder.path / "m.yaml"], self.settings)
+
+    def adopt(self, asked: RunAsked | None = None) -> Checked:
+        """Take the manifest's tasks over, as a run does."""
+        checked = self.check()
+        with Store.open(self.settings.ledger, self.settings.address) as ledger:
+            begun = ledger.begin_run(asked or RunAsked("run", ("test",)), resumes=None, at=1.0)
+            for loaded in checked.manifests:
+                app._adopt(ledger, loaded, begun)
+        return checked
+
+    def plan(self, asked: RunAsked, *, walked: bool) -> PlanFacts:
+        """Plan, by the ledger or by walking the rows."""
+        checked = app.check([self.folder.path / "m.yaml"]) if walked else self.check()
+        assert all(loaded.unchanged is not walked for loaded in checked.manifests)
+        return app.plan(checked, self.settings, asked)
+
+    def books(self, ledger: Store) -> Books:
+        """Return short ways to move its tasks on."""
+        made = Books(ledger)
+        made.manifest = replace(made.manifest, name="test")
+        made.begin()
+        return made
+
+
+@pytest.fixture
+def desk(spring: Folder) -> Desk:
+    """The manifest, adopted, with one task done, one failed and one pending."""
+    made = Desk(spring)
+    made.adopt()
+    with Store.open(made.settings.ledger, made.settings.address) as ledger:
+        books = made.books(ledger)
+        books.manifest = replace(books.manifest, path=str(spring.path / "m.yaml"))
+        row, key = books.submit(0)
+        books.write(books.accepted(key))
+        paid = (books.money(key, MoneyKind.CAPTURE, 35), books.money(key, MoneyKind.RELEASE, 5))
+        books.write(books.succeeded(key), *paid, books.rendered(row), books.output(key, "test/a.mp4"), books.saved(row))
+        books.give_up(1)
+    return made
+
+
+ASKED = {
+    "all": RunAsked("run", ("test",)),
+    "only": RunAsked("run", ("test",), only="[bc]"),
+    "failed again": RunAsked("run", ("test",), retry_failed=True),
+    "one of the failed again": RunAsked("run", ("test",), retry_failed=True, only="c"),
+}
+
+
+@pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED.keys())
+def test_the_plan_is_the_same(desk: Desk, asked: RunAsked) -> None:
+    """By the ledger alone, and by walking the rows."""
+    by_ledger, by_rows = (desk.plan(asked, walked=walked) for walked in (False, True))
+    (left,), (right,) = by_ledger.manifests, by_rows.manifests
+    assert {kind: count for kind, count in left.counts.items() if count} == dict(right.counts)
+    assert replace(by_ledger, manifests=()) == replace(by_rows, manifests=())
+    assert [a.task and a.task.id for a in left.examples.get(ActionKind.NEW, ())] == [
+        a.task and a.task.id for a in right.examples.get(ActionKind.NEW, ())
+    ]
+
+
+def test_failed_tasks_are_due_again(desk: Desk) -> None:
+    """--retry-failed makes them due without a walk, and the manifest stays recognised."""
+    assert desk.adopt(ASKED["failed again"]).manifests[0].unchanged
+    with Store.open(desk.settings.ledger, desk.settings.address) as ledger:
+        assert [ready[0] for page in ledger.waiting("test") for ready in page] == ["b", "c"]
+    assert desk.check().manifests[0].unchanged
+
+
+def test_an_edit_is_adopted_and_recognised_from_then_on(desk: Desk) -> None:
+    """After an edit the rows are walked once."""
+    desk.folder.write("rows.csv", "sku,file\na,mug\nd,cup\n")
+    aged(desk.folder)
+    assert [desk.adopt().manifests[0].unchanged for _ in range(2)] == [False, True]
+    with Store.open(desk.settings.ledger, desk.settings.address) as ledger:
+        assert [ready[0] for page in ledger.waiting("test") for ready in page] == ["d"]
+
+
+def test_a_change_in_the_ledger_meanwhile_is_a_conflict(desk: Desk) -> None:
+    """What was recognised before the run had the lock may no longer be what the ledger has."""
+    checked = desk.check()
+    with Store.open(desk.settings.ledger, desk.settings.address) as ledger:
+        begun = ledger.begin_run(RunAsked("run", ("test",)), resumes=None, at=1.0)
+        ledger.adopt(checked.manifests[0].header, [], run=begun.id, at=1.0)
+        with pytest.raises(LedgerConflict, match="run again"):
+            app._adopt(ledger, checked.manifests[0], begun)
+
+
+def test_a_task_in_doubt_that_was_edited_keeps_its_manifest_from_being_recognised(spring: Folder) -> None:
+    """Its new prompt is not taken over while the attempt is in doubt, so the next run must look at it again."""
+    made = Desk(spring)
+    made.adopt()
+    with Store.open(made.settings.ledger, made.settings.address) as ledger:
+        books = made.books(ledger)
+        row, key = books.submit(0)
+        doubt = replace(books.accepted(key), event=AttemptEvent.DOUBTED, after=AttemptState.IN_DOUBT, task_id=None, reserved=None)
+        books.write(doubt, TaskMoved(row, TaskEvent.BLOCKED, TaskState.RENDERING, TaskState.BLOCKED, books.at))
+    spring.of_tasks("  - {id: '${sku}', prompt: y, references: ['${file}.png'], foreach: rows.csv}\n")
+    aged(spring)
+    assert [made.adopt().manifests[0].unchanged for _ in range(3)] == [False, False, False]
