@@ -231,6 +231,7 @@ def _manifest(was: KeptManifest, now: KeptManifest | None) -> Iterator[str]:
 def kept_document(plan: KeptPlan) -> dict[str, object]:
     """Return the plan as a document (schemas/kept-plan.schema.json)."""
     document: dict[str, object] = {"document": DOCUMENT, **asdict(plan)}
+    document |= {name: list(map(asdict, parts)) for name, parts in (("manifests", plan.manifests), ("budgets", plan.budgets))}
     return {**document, "digest": _digest(document)}
 
 

@@ -47,7 +47,7 @@ def test_text(plan: PlanFacts) -> None:
         "25 files, 1.2 MB",
         "300 tasks to buy for about 16,500 credits, at most 5,500",
         "per_run of spring of 5,500 (0 spent or held) stops it before task 101 to buy, hero-101 of spring",
-        "3 combinations of params of kling-2-6, veo3-1-fast: the first task of each goes alone",
+        "3 combinations of params of kling-2-6, veo3-1-fast; the first task of each goes alone",
         "10 min 15 s",
         "left the manifest",
         "warning",

@@ -1,0 +1,106 @@
+"""Kept plans as values: what is kept, where they end, and what makes them differ."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from batchgen.core.budget import Budgets
+from batchgen.core.changes import change
+from batchgen.core.facts import RunAsked, Spending, TaskFacts
+from batchgen.core.keptplan import Keeper, KeptPlan, differences, kept_document, kept_plan
+from batchgen.core.model import Budget, KnownTask, Manifest
+from batchgen.core.plan import plan_leaver, plan_task
+from batchgen.core.policy import Policy
+from batchgen.core.pricing import Prices
+from batchgen.core.states import TaskState
+from tests.core.world import a_task, base_price, reference
+
+ONE, TWO = Manifest("m", "m.yaml"), Manifest("n", "n.yaml")
+
+
+def keep(*, budget: int | None = None, max_tasks: int | None = None, limited: Manifest = ONE, asked: RunAsked | None = None) -> KeptPlan:
+    """Keep a plan of two manifests with three tasks each, of 55 credits."""
+    manifests = [limited, TWO]
+    budgets = Budgets(manifests, Policy(run_budget=budget), Spending(today="2026-05-10"))
+    asked = asked or RunAsked("run")
+    keeper = Keeper(Prices(base_price, {}), budgets, max_tasks=max_tasks, cuts=dict(asked.cuts))
+    for manifest in manifests:
+        keeper.manifest(manifest, f"/w/{manifest.path}")
+        for n in range(3):
+            keeper.add(manifest.name, plan_task(replace(a_task(f"t{n}"), position=n), None))
+    return keeper.plan("p" * 32, asked, at=1.0, address="https://a", ledger="l")
+
+
+def test_all_of_it() -> None:
+    """Without a limit all tasks are kept, with their prices, and nothing differs from itself."""
+    plan = keep()
+    assert (plan.buys, plan.credits, plan.cuts) == (6, 6 * plan.manifests[0].credits // 3, ())
+    assert list(differences(plan, keep())) == []
+
+
+def test_where_it_ends() -> None:
+    """A manifest's own budget ends that manifest alone, the run's budget and --max-tasks end all."""
+    price = keep().credits // 6
+    own = keep(limited=replace(ONE, budget=Budget(total=2 * price)))
+    assert (own.buys, own.cuts) == (5, (("m", 2),))
+    assert keep(budget=4 * price).cuts == (("n", 1),)
+    limited = keep(max_tasks=2)
+    assert limited.cuts == (("m", 2), ("n", 0))
+    assert limited.asked(until=5.0) == RunAsked("run", ("m", "n"), budget=2 * price, until=5.0, plan="p" * 32, cuts=limited.cuts)
+    assert keep(asked=limited.asked(until=None)).buys == 2
+
+
+def test_what_differs() -> None:
+    """Every difference is said in words."""
+    plan = keep()
+    part = plan.manifests[0]
+    for now, words in (
+        (replace(plan, address="https://b"), "https://b"),
+        (replace(plan, ledger="x"), "another ledger"),
+        (replace(plan, prices=dict.fromkeys(plan.prices, 99)), "and is 99"),
+        (replace(plan, credits=plan.credits + 1), "were agreed to"),
+        (replace(plan, manifests=plan.manifests[1:]), "no longer holds the manifest m"),
+        (replace(plan, manifests=(replace(part, header="x"), plan.manifests[1])), "other budgets"),
+        (replace(plan, manifests=(replace(part, wants="x"), plan.manifests[1])), "has changed"),
+        (replace(plan, manifests=(replace(part, does="x"), plan.manifests[1])), "another run"),
+        (replace(plan, manifests=(replace(part, buys=1), plan.manifests[1])), "only 1 of the 3 tasks"),
+    ):
+        (said,) = differences(plan, now)
+        assert words in said
+    many = {str(n): "a" for n in range(9)}
+    assert len(list(differences(replace(plan, references=many), replace(plan, references=dict.fromkeys(many, "b"))))) == 4
+
+
+def test_document() -> None:
+    """A plan comes back from its document as it was; a changed document is no plan."""
+    plan = keep(max_tasks=2)
+    document = kept_document(plan)
+    assert kept_plan(document) == plan
+    assert kept_plan({**document, "credits": 1}) is None
+
+
+def test_what_is_bought_after_it_has_landed() -> None:
+    """A task in flight that its manifest wants otherwise is bought again in the same run, so it counts; one that left does not."""
+    keeper = Keeper(Prices(base_price, {}), Budgets([ONE], Policy(), Spending()), max_tasks=None)
+    keeper.manifest(ONE, "/w/m.yaml")
+    keeper.add("m", plan_task(a_task("t0"), KnownTask("t0", TaskState.RENDERING, "other")))
+    keeper.add("m", plan_task(a_task("t1"), KnownTask("t1", TaskState.RENDERING, a_task("t1").spec.fingerprint)))
+    keeper.add("m", plan_leaver(KnownTask("t2", TaskState.DONE, "f")))
+    assert keeper.plan("p", RunAsked("run"), at=0.0, address="", ledger="").buys == 1
+
+
+def test_changes() -> None:
+    """What differs of a task is named: model, prompt, params, references; if nothing of it does, it is a file's content."""
+    task = a_task("t0")
+    task = replace(task, spec=replace(task.spec, references=(reference("r"),), params={"duration": "5", "sound": "true"}))
+    spec = task.spec
+    names = tuple(r.name for r in spec.references)
+    was = TaskFacts(
+        1, "m", "t0", TaskState.DONE, wanted=True, line=1, model=spec.model, prompt=spec.prompt, params=dict(spec.params),
+        references=names, output="o", note="", attempts=1, captured=55, held=0, latest=None,
+    )  # fmt: skip
+    assert change(task, was).content == names
+    assert change(task, replace(was, model="veo")).words == f"the model was veo and is {spec.model}"
+    assert change(task, replace(was, prompt="x", references=())).words == "the prompt differs; it has other references"
+    said = change(task, replace(was, params={"duration": "10", "seed": 1})).words
+    assert said == "duration was 10 and is 5; seed was 1 and is not given; sound was not given and is true"
