@@ -46,6 +46,7 @@ class Lane:
     _fetching: bool = False
     _exhausted: bool = False
     _rows: set[int] = field(default_factory=set)  # tasks that this lane, its uploads or its flights hold
+    _returned: set[int] = field(default_factory=set)  # those that came back and are not ready yet
     _gone: set[int] = field(default_factory=set)  # those let go while a page was being read: the page may be older
 
     # -- the page
@@ -88,6 +89,20 @@ class Lane:
             return
         self._rows.add(due.row)
         self.due.appendleft(due)
+        if due.task.spec.references:
+            self._returned.add(due.row)  # it may have to wait for them once more
+        self.held_back = ""  # it may cost less than the one that no budget lets pass
+
+    def stand_ready(self, due: DueTask) -> None:
+        """Take a task whose references are on the server.
+
+        One that stood at the head before goes there again: behind one that no budget lets pass it would never be bought.
+        """
+        if due.row in self._returned:
+            self._returned.discard(due.row)
+            self.ready.appendleft(due)
+        else:
+            self.ready.append(due)
 
     # -- what may be submitted
 

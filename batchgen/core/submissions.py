@@ -100,7 +100,7 @@ class Submissions:
         missing = self.uploads.missing(spec.references)
         refusal = next((why for r in missing if (why := self.uploads.refused.get((r.sha256, spec.model)))), "")
         if not missing:
-            lane.ready.append(due)
+            lane.stand_ready(due)
         elif refusal:
             self._block(lane, due, refusal)
         elif any(r.sha256 in self.uploads.left for r in missing):

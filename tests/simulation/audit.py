@@ -253,12 +253,16 @@ class Audit:
         return purchase.refunded_at < self.asked_at < purchase.at + REFUND_DAYS * DAY
 
     def _check_surprises(self, by_key: Mapping[str, Purchase]) -> None:
-        """More is held than at first only because the server took more, and that happens once for a price (5)."""
+        """More is held than at first only because the server took more, and that happens once for a price (5).
+
+        An attempt that is in doubt does not keep the next one waiting, so each of those may surprise too.
+        """
         surprised = [row for row in self.rows if row.hold > self._first_holds[row.key]]
+        doubted = {number for (number,) in self._ledger.raw.execute("SELECT attempt_id FROM events WHERE event = 'doubted'")}
         for row in surprised:
             if row.key not in by_key or row.hold > by_key[row.key].price:
                 raise Broken(f"more is held than anybody took: {row}")
-        often = [price for price, count in Counter(row.price_key for row in surprised).items() if count > 1]
+        often = [price for price, count in Counter(row.price_key for row in surprised if row.id not in doubted).items() if count > 1]
         if often and not self._world.rules.later_prices and not self._lost_with_backup:
             raise Broken(f"an unseen price surprised more than once: {often}")
 

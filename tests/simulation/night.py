@@ -158,7 +158,7 @@ class Night:
                 self._disturbed()
             self._morning()
         except Exception as error:
-            log = "\n".join(self.scene.lines(400))
+            log = "\n".join(self.scene.lines(200))
             raise Broken(f"night {self.seed}: {error!r}\n{log}\nreplay it: BATCHGEN_SEED={self.seed} pytest tests/simulation") from error
         self.tally.nights += 1
         self.tally.seconds += self.scene.timeline.now - began

@@ -85,6 +85,7 @@ class Scene:
     tally: Tally
     quoter: Quoter
     closed_until: Instant = 0.0  # a Retry-After that the ledger has durably
+    sent: deque[Instant] = field(default_factory=deque)  # when the requests of the last minute left
     log: list[tuple[Instant, str, object]] = field(default_factory=list)
 
     def say(self, text: str, about: object = "") -> None:
@@ -126,7 +127,6 @@ class Process:
         self._stopping = False
         self._closed_until = scene.closed_until
         self._key_closed_until: dict[str, Instant] = {}
-        self._sent: deque[Instant] = deque()
         self._store = scene.ledger.open()
         self._run_id = 0
         self._engine: Engine
@@ -321,11 +321,11 @@ class Process:
             early = max(early, self._key_closed_until.get(request.key, 0.0) - now)
         if early > 1e-6:
             raise Broken(f"{_words(request)} leaves {early:g} s before the Retry-After that the server gave")
-        while self._sent and self._sent[0] <= now - 60.0:
-            self._sent.popleft()
-        self._sent.append(now)
-        if len(self._sent) > self._policy.requests_per_minute:
-            raise Broken(f"{len(self._sent)} requests within a minute, {self._policy.requests_per_minute:g} are allowed")
+        while self._scene.sent and self._scene.sent[0] <= now - 60.0:
+            self._scene.sent.popleft()
+        self._scene.sent.append(now)
+        if len(self._scene.sent) > self._policy.requests_per_minute:
+            raise Broken(f"{len(self._scene.sent)} requests within a minute, {self._policy.requests_per_minute:g} are allowed")
 
 
 def decide(scene: Scene, task: str, manifest: str, finding: tuple[Decision, str]) -> None:

@@ -84,7 +84,7 @@ A_CREATE = (*ANY_REQUEST, Trouble.ARRIVED_LATE, Trouble.TWICE, Trouble.CONFLICT)
 AN_UPLOAD = (*ANY_REQUEST, Trouble.UPLOAD_REFUSED)
 A_DOWNLOAD = (Trouble.DOWNLOAD_CUT, Trouble.DOWNLOAD_GONE, Trouble.DISK_FULL)
 
-RARE = frozenset({Trouble.CONFLICT, Trouble.UPLOAD_REFUSED, Trouble.DISK_FULL, Trouble.RENDER_FORGOTTEN})
+RARE = frozenset({Trouble.CONFLICT, Trouble.UPLOAD_REFUSED})
 """Each of these ends a task or a run, so that a night full of them would hide the others."""
 
 
@@ -124,7 +124,7 @@ class Weather:
         rates = {}
         for trouble in Trouble:
             rate = storm * rng.choice((0.0, 0.0, 0.3, 1.0, 3.0)) / 3
-            rates[trouble] = rate / 5 if trouble in RARE else rate
+            rates[trouble] = rate / 3 if trouble in RARE else rate
         return cls(rng, tally, rates)
 
     def note(self, trouble: Trouble) -> None:
