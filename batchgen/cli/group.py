@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from importlib import import_module
 
 import click
+from click.shell_completion import CompletionItem
 
 from batchgen.errors import ExitCode
 
@@ -30,9 +31,16 @@ COMMANDS: Mapping[str, str] = {
     "resolve": "Say what became of an attempt in doubt.",
     "ledger": "Prove the ledger's invariants; copy it while a run goes on.",
     "models": "List the models, their prices and params.",
+    "selftest": "Prove the promises on this machine, against the sandbox.",
+    "schema": "Print the JSON Schema of manifests, settings or documents.",
+    "completion": "Print the script that completes commands in your shell.",
     "sandbox": "Serve the local imitation of the API, which never costs anything.",
 }
 """In the order of work. The module of a command has its name and holds a `command`."""
+
+
+COMPLETE_VARIABLE = "_BATCHGEN_COMPLETE"
+"""Set by the shell when it asks what may be typed next; the name that click's scripts expect."""
 
 
 class Commands(click.Group):
@@ -58,6 +66,11 @@ class Commands(click.Group):
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
             ctx.fail(f"There is no command {name!r}; {hint}")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a command's name, or an option of the group, without loading the commands."""
+        names = [CompletionItem(name, help=words) for name, words in COMMANDS.items() if name.startswith(incomplete)]
+        return names or click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's signature
         """List the commands without loading them."""
