@@ -212,7 +212,7 @@ def _joined(url: str, location: str) -> str:
 def _finish(part: Part, rest: bytes) -> None:
     if rest:
         part.append(rest)
-    part.sync()
+    part.sync(noted=not part.complete or part.size > BLOCK)  # a small whole one gets its name at once, or is fetched again
 
 
 def _body(response: httpx.Response) -> AsyncIterator[bytes]:

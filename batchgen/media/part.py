@@ -4,6 +4,9 @@ The note says whose bytes these are, which version of them (ETag), and how many 
 before the part file, and its count only after an fsync of the data: so after a crash, also of the power, a part is
 resumed from bytes that are really there and never from zeros that a file system left behind. A part file without our
 note is not ours and is left alone.
+
+Most results are small and whole at once: the first note is then not made durable, and none is written of a part that is
+complete, because each fsync costs more than fetching 20 KB does. A power cut may leave such a note empty; that is ours.
 """
 
 from __future__ import annotations
@@ -75,8 +78,8 @@ def hash_of(path: Path) -> str:
 def read_note(path: Path) -> Note | None:
     """Return the note at a path, or None if there is none of ours."""
     try:
-        found = json.loads(path.read_bytes())
-        note = Note(**found)
+        text = path.read_bytes()
+        note = Note(**json.loads(text)) if text else Note("", -1)
     except (OSError, ValueError, TypeError, RecursionError):
         return None
     sane = type(note.durable) is int and note.durable >= 0 and (note.total is None or type(note.total) is int)
@@ -132,7 +135,7 @@ class Part:
         """Start over with nothing, for bytes that this note describes."""
         self.note = replace(note, durable=0)
         self.size, self._synced, self._digest = 0, 0, hashlib.sha256()
-        self._write_note()
+        self._write_note(durably=False)
         os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666))
 
     def append(self, data: bytes) -> None:
@@ -145,7 +148,7 @@ class Part:
         if self.size - self._synced >= CHECKPOINT:
             self.sync()
 
-    def sync(self) -> None:
+    def sync(self, *, noted: bool = True) -> None:
         """Make the bytes durable, then note how many they are."""
         if self.size == self.note.durable or not self.path.exists():
             return
@@ -153,7 +156,8 @@ class Part:
             os.fsync(file.fileno())
         self.note = replace(self.note, durable=self.size)
         self._synced = self.size
-        self._write_note()
+        if noted:
+            self._write_note()
 
     def head(self, size: int) -> bytes:
         """Return the first bytes."""
@@ -180,5 +184,9 @@ class Part:
                 self.size += len(block)
         self._synced = self.size
 
-    def _write_note(self) -> None:
-        write_durably(note_path(self.path), json.dumps(asdict(self.note), indent=1))
+    def _write_note(self, *, durably: bool = True) -> None:
+        text = json.dumps(asdict(self.note), indent=1)
+        if durably:
+            write_durably(note_path(self.path), text)
+        else:
+            note_path(self.path).write_text(text, encoding="utf-8")
