@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -162,6 +163,8 @@ class Runner:
 
     async def _hear_signals(self) -> None:
         """The first signal asks the engine to stop; the second, or the deadline, ends what is in the air."""
+        if threading.current_thread() is not threading.main_thread():
+            return  # a script's thread: signals are the main thread's
         with anyio.open_signal_receiver(*SIGNALS) as signals:
             async for number in signals:
                 if self._stopping is not None:

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import os
+import runpy
 import signal
 import sys
 
 import sqlalchemy as sa
 
-from batchgen.cli.main import main
 from batchgen.selftest.witness import Moment
 
 
@@ -32,4 +32,5 @@ def die_at(number: int, moment: Moment) -> None:
 
 if __name__ == "__main__":
     die_at(int(sys.argv[1]), Moment(sys.argv[2]))
-    sys.exit(main(sys.argv[3:]))
+    sys.argv[:] = ["batchgen", *sys.argv[3:]]
+    runpy.run_module("batchgen", run_name="__main__")
