@@ -16,14 +16,14 @@ from batchgen.core.model import Instant
 from batchgen.core.policy import Dice
 from batchgen.core.retry import backoff
 
-HEADROOM = 0.982
+HEADROOM = 0.978
 """Share of the stated rate that is used: arrival jitters, and N+1 requests must never fall into one window of N."""
 
 SLACK = 0.1
 """Seconds of lateness that may be made up for; MARGIN keeps what is made up for from crowding a second."""
 
 SECOND = 1.0
-MARGIN = 0.012
+MARGIN = 0.02
 """The shortest window that limits come in, and what a request may be early at the server, against those before it."""
 
 SLOWEST = 16.0

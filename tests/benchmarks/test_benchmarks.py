@@ -19,7 +19,7 @@ def test_every_goal_is_reached() -> None:
 
 def test_learned_looks_are_fewer() -> None:
     """At the same median delay from done to known, three quarters of the polls of a fixed pace are enough."""
-    free, bound = rows.polls(300)
+    free, bound = rows.polls(1000)
     assert free.reached, free
     assert bound.reached, bound
 
