@@ -528,7 +528,7 @@ def _account(settings: Settings) -> Iterator[Account]:
 
 
 @contextmanager
-def reading(settings: Settings) -> Iterator[Ledger]:
+def reading(settings: Settings) -> Iterator[Store]:
     """Open the ledger for reading; it never waits for a run. Raises LedgerError if there is none."""
     with _store(settings) as ledger:
         yield ledger

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 import time
 import traceback
 from collections.abc import Sequence
 
 import click
+from click.shell_completion import shell_complete
 
 from batchgen import __version__
-from batchgen.cli.group import COMMANDS, Commands
+from batchgen.cli.group import COMMANDS, COMPLETE_VARIABLE, Commands
 from batchgen.cli.screen import Screen, abandon_stdout, abandon_unwritable_stderr, abandon_unwritable_stdout, settle_streams
 from batchgen.cli.trouble import Trouble, trouble_of
 from batchgen.errors import ExitCode
@@ -39,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code. Never raises, save SystemExit from a signal handler."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     settle_streams()
+    if COMPLETE_VARIABLE in os.environ:
+        return shell_complete(batchgen, {}, "batchgen", COMPLETE_VARIABLE, os.environ[COMPLETE_VARIABLE])
     screen = Screen(json="--json" in arguments, verbose="--verbose" in arguments, json_log=_json_log(arguments))
     try:
         return int(_called(arguments, screen))

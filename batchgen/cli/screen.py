@@ -42,17 +42,25 @@ class Screen:
     @property
     def draws(self) -> bool:
         """True if lines on stderr can be drawn over."""
-        return sys.stderr.isatty() and self.environ.get("TERM", "dumb") not in {"dumb", "unknown", ""}
+        return self.draws_on(sys.stderr)
+
+    def draws_on(self, stream: TextIO) -> bool:
+        """True if lines on a stream can be drawn over."""
+        return stream.isatty() and self.environ.get("TERM", "dumb") not in {"dumb", "unknown", ""}
 
     @property
     def painter(self) -> Painter:
         """Return what draws on the terminal behind stderr."""
         if self._painter is None:
-            # Imported here so that a command without a live view does not pay for it.
-            from batchgen.cli.paint import Painter  # noqa: PLC0415
-
-            self._painter = Painter(sys.stderr, self.environ)
+            self._painter = self.painter_of(sys.stderr)
         return self._painter
+
+    def painter_of(self, stream: TextIO) -> Painter:
+        """Return what draws on the terminal behind a stream."""
+        # Imported here so that a command without a live view does not pay for it.
+        from batchgen.cli.paint import Painter  # noqa: PLC0415
+
+        return Painter(stream, self.environ)
 
     def out(self, text: str) -> None:
         """Write a result. Raises BrokenPipeError if its reader is gone."""

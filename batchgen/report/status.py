@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from batchgen.core.facts import ManifestFacts, MoneyFacts, RunFacts, TaskFacts
+from batchgen.core.model import Instant
 from batchgen.core.states import UNFINISHED, AttemptState, TaskState
 from batchgen.errors import ExitCode
 from batchgen.report.columns import cut, table
@@ -17,7 +18,7 @@ _HEAD = ("manifest", *(state.value for state in TaskState), "removed", "spent", 
 
 def status_text(view: View, when: When) -> str:
     """Return the status for people."""
-    lines = [_run_line(view.run, when), ""]
+    lines = [_run_line(view, when), ""]
     if view.manifests:
         lines += [*table(_HEAD, [_manifest_cells(part) for part in view.manifests], right=frozenset(_HEAD[1:])), ""]
     lines += money_lines(view.money)
@@ -27,9 +28,17 @@ def status_text(view: View, when: When) -> str:
     return "\n".join([*lines, "", f"next: {what_next(view)}"])
 
 
+def status_line(view: View, when: When, now: Instant) -> str:
+    """Return the status in one line, for a log."""
+    counts = ((view.total(state), state.value) for state in TaskState)
+    said = ", ".join(f"{number(count)} {state}" for count, state in counts if count) or "no tasks"
+    run = f"run {view.run.id}: " if view.run else ""
+    return f"{shown(now, when)} {run}{said}; {number(view.money.captured)} credits spent, {number(view.money.held)} held"
+
+
 def summary_text(view: View, when: When, outputs: str) -> str:
     """Return what a run that ended has to say: what was made, where, what it cost, what failed and why, what to do now."""
-    lines = [_run_line(view.run, when)]
+    lines = [_run_line(view, when)]
     for part in view.manifests:
         counts = ", ".join(f"{number(part.by_state[state])} {state}" for state in TaskState if part.by_state.get(state))
         lines.append(f"  {clean(part.name)}: {counts or 'no tasks'}; {number(part.captured)} credits spent, {number(part.held)} held")
@@ -39,14 +48,18 @@ def summary_text(view: View, when: When, outputs: str) -> str:
     return "\n".join([*lines, f"next: {what_next(view)}"])
 
 
-def _run_line(run: RunFacts | None, when: When) -> str:
+def _run_line(view: View, when: When) -> str:
     """Say which run this is, and how it ended."""
+    run = view.run
     if run is None:
         return "nothing was run yet"
     begun = f"run {run.id} ({clean(run.asked.command)}), started {shown(run.started_at, when)}"
-    if run.ended_at is None or run.exit_code is None:
-        return f"{begun}, has not ended: process {run.pid} on {clean(run.host)} works on it, or was killed"
-    return f"{begun}, took {span(run.ended_at - run.started_at)}, exit {run.exit_code}: {clean(run.reason) or _meaning(run.exit_code)}"
+    if run.ended_at is not None and run.exit_code is not None:
+        return f"{begun}, took {span(run.ended_at - run.started_at)}, exit {run.exit_code}: {clean(run.reason) or _meaning(run.exit_code)}"
+    process = f"process {run.pid} on {clean(run.host)}"
+    if view.running is None:
+        return f"{begun}, has not ended: {process} works on it, or was killed"
+    return f"{begun}, goes on: {process}" if view.running else f"{begun}, did not end: {process} is gone"
 
 
 def _meaning(code: int) -> str:
@@ -103,6 +116,14 @@ def what_next(view: View) -> str:
     run, flags = view.run, view.flags
     if run is None:
         return f"batchgen plan MANIFEST{flags} says what a run would do, batchgen run MANIFEST{flags} does it"
+    if run.ended_at is None and view.running:
+        return f"nothing to do: it goes on; batchgen status{flags} --watch follows it, batchgen control drain{flags} ends it in peace"
+    return _after(view, run)
+
+
+def _after(view: View, run: RunFacts) -> str:
+    """Return what to do after a run."""
+    flags = view.flags
     left = view.total(*UNFINISHED)
     if left and run.exit_code == ExitCode.STOPPED_EARLY:
         return f"batchgen run {_paths(view, *UNFINISHED)}{flags} goes on with {counted(left, 'unfinished task')}"

@@ -28,6 +28,7 @@ class View:
     money: MoneyFacts
     in_flight: tuple[TaskFacts, ...]
     trouble: tuple[TaskFacts, ...]
+    running: bool | None = None  # whether some process works on it now; None is not known
     flags: str = ""  # what the commands it advises must be given to look at the same ledger, such as ` --sandbox`
 
     def total(self, *states: TaskState) -> int:
@@ -35,14 +36,18 @@ class View:
         return sum(part.by_state.get(state, 0) for part in self.manifests for state in states)
 
 
-def look(ledger: Ledger, today: str, *, run: int | None = None, flags: str = "") -> View:
-    """Read what `status` tells; with `run`, only tasks of that run. Raises UsageError if there is none such."""
+def look(ledger: Ledger, today: str, *, run: int | None = None, flags: str = "", running: bool | None = None) -> View:
+    """Read what `status` tells; with `run`, only tasks of that run. Raises UsageError if there is none such.
+
+    `running` says whether some process holds the ledger, where that was asked.
+    """
     return View(
         run=find_run(ledger.runs(1 if run is None else MANY), run),
         manifests=ledger.manifests(),
         money=ledger.money(today),
         in_flight=_few(ledger, TaskQuery(states=IN_FLIGHT, run=run, removed=True, limit=FEW)),
         trouble=_few(ledger, TaskQuery(states=TROUBLE, run=run, limit=FEW)),
+        running=running,
         flags=flags,
     )
 
