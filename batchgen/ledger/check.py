@@ -19,7 +19,7 @@ from batchgen.core.model import Credits, client_request_id
 from batchgen.core.states import ATTEMPT_MOVES, AttemptState, TaskState
 from batchgen.errors import IllegalMove
 from batchgen.ledger.documents import manifest_from
-from batchgen.ledger.starting import USED
+from batchgen.ledger.sums import USED
 from batchgen.ledger.tables import attempts, events, manifests, money, outputs, tasks
 
 INVARIANTS: Mapping[int, str] = {

@@ -11,6 +11,7 @@ from batchgen.core.model import KnownTask, Manifest, Task
 from batchgen.core.states import AttemptState, TaskState
 from batchgen.core.written import Frames, Ready, Walk, parted
 from batchgen.ledger.documents import manifest_from, walk_from, walk_text
+from batchgen.ledger.starting import unindexed
 from batchgen.ledger.tables import DUE, LIVE_ATTEMPT, attempts, manifests, tasks, walks
 
 PAGE = 2_000
@@ -24,8 +25,8 @@ _STATES = sa.select(tasks.c.state, sa.func.count()).where(tasks.c.manifest_id ==
 _IN_DOUBT = (
     sa.select(sa.func.count())
     .select_from(attempts)
-    .join(tasks, tasks.c.id == attempts.c.task_id)
-    .where(LIVE_ATTEMPT, attempts.c.state == AttemptState.IN_DOUBT, tasks.c.manifest_id == _OF)
+    .join(tasks, tasks.c.id == unindexed(attempts.c.task_id))
+    .where(LIVE_ATTEMPT, attempts.c.state == AttemptState.IN_DOUBT, unindexed(tasks.c.manifest_id) == _OF)
 )
 _WAITING = (
     sa.select(*tasks.c["ident", "spec", "fingerprint", "output", "line", "position"])

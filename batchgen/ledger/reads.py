@@ -11,12 +11,11 @@ import sqlalchemy as sa
 from batchgen.core.facts import AttemptFacts, EventFacts, ManifestFacts, MoneyFacts, RunFacts, TaskFacts, TaskHistory, TaskQuery
 from batchgen.core.glob import matches
 from batchgen.core.messages import MoneyKind
-from batchgen.core.model import Credits, Output
+from batchgen.core.model import Output
 from batchgen.core.states import AttemptState, TaskState
 from batchgen.core.written import spec_from
-from batchgen.ledger import tables
+from batchgen.ledger import sums, tables
 from batchgen.ledger.documents import asked_from, fault_from
-from batchgen.ledger.starting import month_of
 from batchgen.ledger.tables import attempts, events, outputs, quoted
 
 PAGE = 500
@@ -71,20 +70,16 @@ def manifests(connection: sa.Connection) -> tuple[ManifestFacts, ...]:
             counts[manifest][TaskState(state)] = count
         else:
             removed[manifest] += count
-    sums = connection.execute(sa.select(_MONEY.manifest_id, CAPTURED, HELD).group_by(_MONEY.manifest_id))
-    credits = {manifest: (int(captured), int(held)) for manifest, captured, held in sums}
+    credits = {manifest: (moves.captured, moves.held) for manifest, moves in sums.by_day(connection).by_manifest().items()}
     rows = connection.execute(sa.select(tables.manifests).order_by(tables.manifests.c.name))
     return tuple(ManifestFacts(row.name, row.path, counts[row.id], removed[row.id], *credits.get(row.id, (0, 0))) for row in rows)
 
 
 def money(connection: sa.Connection, today: str) -> MoneyFacts:
     """Return the credits of the whole ledger."""
-
-    def both(*conditions: sa.ColumnElement[bool]) -> tuple[Credits, Credits]:
-        captured, held = connection.execute(sa.select(CAPTURED, HELD).where(*conditions)).one()
-        return int(captured), int(held)
-
-    return MoneyFacts(*both(), *both(_MONEY.day == today), *both(month_of(today)))
+    moves = sums.by_day(connection)
+    day, month = moves.of(lambda one: one.day == today), moves.of(lambda one: one.day[:7] == today[:7])
+    return MoneyFacts(moves.captured, moves.held, day.captured, day.held, month.captured, month.held)
 
 
 # ---------------------------------------------------------------- attempts

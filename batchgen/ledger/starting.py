@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 
 import sqlalchemy as sa
 
@@ -18,6 +19,7 @@ from batchgen.core.model import Credits, DueTask, Instant, KnownTask, Manifest, 
 from batchgen.core.states import AttemptEvent, AttemptState, TaskState
 from batchgen.core.written import spec_from
 from batchgen.errors import LedgerError
+from batchgen.ledger import sums
 from batchgen.ledger.documents import manifest_from, urls_from
 from batchgen.ledger.statements import NOT_BEFORE, RENDER_TIMES
 from batchgen.ledger.tables import (
@@ -151,7 +153,15 @@ class Scope:
     only: str
 
 
-_LIVE = (
+def unindexed(column: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
+    """Return a column so that SQLite looks for it in no index.
+
+    It knows no numbers of rows, and would go through a million tasks to look for the few attempts that have an index of their own.
+    """
+    return column + 0
+
+
+_LIVE_COLUMNS = (
     sa.select(
         *_TASK,
         attempts.c.id.label("attempt_id"),
@@ -170,14 +180,21 @@ _LIVE = (
         .scalar_subquery()
         .label("newest_event"),
     )
-    .join(tasks, tasks.c.id == attempts.c.task_id)
-    .join(manifests, manifests.c.id == tasks.c.manifest_id)
+    .select_from(attempts)
     .join(runs, runs.c.id == attempts.c.run_id)
-    .where(manifests.c.id.in_(sa.bindparam("rows", expanding=True)))
-    .order_by(attempts.c.id)
+)
+_OF_THESE = manifests.c.id.in_(sa.bindparam("rows", expanding=True))
+_LIVE = (
+    _LIVE_COLUMNS.join(tasks, tasks.c.id == unindexed(attempts.c.task_id))
+    .join(manifests, manifests.c.id == unindexed(tasks.c.manifest_id))
+    .where(_OF_THESE)
 )
 _IN_FLIGHT = _LIVE.where(LIVE_ATTEMPT, attempts.c.state != AttemptState.IN_DOUBT)
-_TO_FETCH = _LIVE.where(
+_FROM_TASKS = (
+    _LIVE_COLUMNS.join(tasks, tasks.c.id == attempts.c.task_id).join(manifests, manifests.c.id == tasks.c.manifest_id).where(_OF_THESE)
+)
+_TO_FETCH = _FROM_TASKS.where(
+    tasks.c.wanted.in_((sa.true(), sa.false())),  # both, and named for the index on (manifest, wanted, state)
     tasks.c.state == sa.literal_column(quoted([TaskState.RENDERED])),
     attempts.c.number == tasks.c.attempts,
     attempts.c.state == AttemptState.SUCCEEDED,
@@ -235,8 +252,10 @@ _STATES = (
 _IN_DOUBT = (
     sa.select(sa.func.count())
     .select_from(attempts)
-    .join(tasks, tasks.c.id == attempts.c.task_id)
-    .where(LIVE_ATTEMPT, attempts.c.state == AttemptState.IN_DOUBT, tasks.c.manifest_id.in_(sa.bindparam("rows", expanding=True)))
+    .join(tasks, tasks.c.id == unindexed(attempts.c.task_id))
+    .where(
+        LIVE_ATTEMPT, attempts.c.state == AttemptState.IN_DOUBT, unindexed(tasks.c.manifest_id).in_(sa.bindparam("rows", expanding=True))
+    )
 )
 _BOUGHT = (
     sa.select(sa.func.count()).select_from(attempts).join(runs, runs.c.id == attempts.c.run_id).where(runs.c.root == sa.bindparam("root"))
@@ -260,7 +279,9 @@ def newest(connection: sa.Connection) -> Instant:
 def _live(connection: sa.Connection, rows: Sequence[int], scope: Scope) -> tuple[LiveAttempt, ...]:
     since = datetime.fromisoformat(f"{scope.today}T00:00:00+00:00").timestamp() - REFUND_DAYS * 86_400
     queries = (_TO_FETCH, _IN_FLIGHT, _OWED)
-    found = [row for query in queries for row in connection.execute(query, {"rows": rows, "since": since}).mappings()]
+    given = {"rows": rows, "since": since}
+    # sorted here: for the sake of an order the database would go through every attempt there ever was
+    found = [row for query in queries for row in sorted(connection.execute(query, given).mappings(), key=itemgetter("attempt_id"))]
     saved: defaultdict[int, set[int]] = defaultdict(set)
     ids = [row["attempt_id"] for row in found]
     for start in range(0, len(ids), PAGE):
@@ -297,45 +318,26 @@ def _live_attempt(row: sa.RowMapping, scope: Scope, saved: frozenset[int]) -> Li
 
 # ---------------------------------------------------------------- spending
 
-USED = sa.func.coalesce(
-    sa.func.sum(
-        sa.case(
-            (money.c.kind == sa.literal_column(quoted([MoneyKind.HOLD])), money.c.credits),
-            (money.c.kind.in_(sa.literal_column(quoted([kind])) for kind in (MoneyKind.RELEASE, MoneyKind.REFUND)), -money.c.credits),
-            else_=0,
-        )
-    ),
-    0,
-)
-"""Committed plus held: holds minus releases and refunds. A capture only says that what is held stays spent."""
-
-_BY_MANIFEST = (
-    sa.select(manifests.c.name, USED).select_from(money).join(manifests, manifests.c.id == money.c.manifest_id).group_by(manifests.c.name)
-)
 _NEWEST_PRICES = sa.select(sa.func.max(attempts.c.id)).where(PRICED).group_by(attempts.c.price_key)
 
 
 def spending(connection: sa.Connection, scope: Scope) -> Spending:
     """Sum what is committed or held, by every scope that a budget has."""
+    names = {row.id: row.name for row in connection.execute(sa.select(manifests.c.id, manifests.c.name))}
 
-    def by_manifest(*conditions: sa.ColumnElement[bool]) -> Mapping[str, Credits]:
-        return {name: int(used) for name, used in connection.execute(_BY_MANIFEST.where(*conditions))}
+    def by_manifest(moves: sums.Moves) -> Mapping[str, Credits]:
+        return {names[manifest]: part.used for manifest, part in moves.by_manifest().items()}
 
-    day = by_manifest(money.c.day == scope.today)
-    month = by_manifest(month_of(scope.today))
+    moved = sums.by_day(connection)
+    day = by_manifest(moved.of(lambda one: one.day == scope.today))
     return Spending(
-        total=by_manifest(),
-        run=by_manifest(money.c.run_root == scope.root),
+        total=by_manifest(moved),
+        run=by_manifest(sums.of_run(connection, scope.root)),
         day=day,
         account_day=sum(day.values()),
-        account_month=sum(month.values()),
+        account_month=moved.of(lambda one: one.day[:7] == scope.today[:7]).used,
         today=scope.today,
     )
-
-
-def month_of(today: str) -> sa.ColumnElement[bool]:
-    """Return the condition that a money row is of today's month; days are text, so the month is a range of text."""
-    return money.c.day.between(today[:7] + "-01", today[:7] + "-31")
 
 
 def _last_request_by(connection: sa.Connection) -> Instant:

@@ -35,6 +35,8 @@ HOT: dict[str, Callable[[Books], object]] = {
 }
 SMALL = {"manifests", "runs", "meta", "migrations", "walks", "CONSTANT"}
 """Tables of a few rows, which may be read whole."""
+FEW = "USING INDEX uq_attempts_live"
+"""An index of what is in flight, which may be gone through."""
 
 
 @pytest.fixture
@@ -67,7 +69,8 @@ def scans(books: Books, act: Callable[[Books], object]) -> list[str]:
             assert isinstance(one, tuple)
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", one).all()
             steps = [str(row[3]) for row in plan]
-            found += [f"{step} | {statement}" for step in steps if step.startswith("SCAN") and step.split()[1] not in SMALL]
+            big = [step for step in steps if step.startswith("SCAN") and step.split()[1] not in SMALL and FEW not in step]
+            found += [f"{step} | {statement}" for step in big]
     return found
 
 
@@ -80,7 +83,7 @@ def test_no_table_is_read_from_end_to_end(books: Books, act: Callable[[Books], o
 def test_a_run_opens_by_indexes(books: Books) -> None:
     """Opening a run sums over covering indexes and finds live attempts in their own index."""
     left = {step.split(" | ")[0] for step in scans(books, lambda made: made.open())}
-    assert all("USING" in step and "INDEX" in step for step in left), left
+    assert all("USING COVERING INDEX" in step or "ix_attempts_prices" in step for step in left), left
 
 
 def test_the_page_of_due_tasks_needs_no_sorting(books: Books) -> None:
