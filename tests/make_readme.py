@@ -36,6 +36,7 @@ Move = TypeVar("Move", bound=StrEnum)
 
 VARIABLE = (
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"), "2026-11-23 22:00:00"),
+    (re.compile(r"^\d\d:\d\d:\d\d (?=\d)", re.MULTILINE), "22:00:00 "),
     (re.compile(r"took \d+ \w+( \d+ \w+)?"), "took 2 s"),
     (re.compile(r"/\S*/renders-sandbox"), "/srv/spring/renders-sandbox"),
 )

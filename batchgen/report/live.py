@@ -106,7 +106,7 @@ def rate_parts(facts: PulseFacts) -> list[str]:
 def budget_parts(glimpse: Glimpse) -> list[str]:
     """Say what is left of the budgets that apply, those with the least left first."""
     tightest = sorted(glimpse.budgets, key=lambda budget: budget.left)
-    parts = [f"{clean(budget.name)} {number(budget.left)} left of {number(budget.limit)}" for budget in tightest[:BUDGETS]]
+    parts = [f"{clean(budget.name)}: {number(budget.left)} of {number(budget.limit)} left" for budget in tightest[:BUDGETS]]
     more = len(tightest) - BUDGETS
     return parts + ([f"{number(more)} more"] if more > 0 else [])
 

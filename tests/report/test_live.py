@@ -146,7 +146,7 @@ def test_lines_of_any_width(width: int, letters: Letters, when: When) -> None:
     facts = running(FULL, total=3_000)
     lines = ["".join(text for text, _ in line) for line in live_lines(facts, width=width, now=T0, when=when, letters=letters)]
     whole = " ".join(lines)
-    for said in ("1,200 of 3,000 done", "7 failed", "1,746 waiting", "2 uploading", "66,000 spent", "2,365 held", "5 more", "0 left of 5"):
+    for said in ("1,200 of 3,000 done", "7 failed", "1,746 waiting", "2 uploading", "66,000 spent", "2,365 held", "5 more", "0 of 5 left"):
         assert said in whole
     assert any(len(line) == width and set(line) <= {letters.full, letters.empty} for line in lines)
     assert "submitting nothing: the budget --budget is used up" in whole
