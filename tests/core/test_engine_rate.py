@@ -8,11 +8,15 @@ from dataclasses import replace
 import pytest
 
 from batchgen.core.answers import Verdict
+from batchgen.core.desk import Desk
 from batchgen.core.engine import LONGEST_WAIT, Engine
-from batchgen.core.looks import RENDER_TIMES
+from batchgen.core.flights import Flights
+from batchgen.core.lanes import Lane
+from batchgen.core.looks import RENDER_TIMES, Looks
 from batchgen.core.messages import AskStatus, FetchDue, SendCreate
 from batchgen.core.model import Budget, Manifest
 from batchgen.core.policy import AccountBudget, Given, Policy
+from batchgen.core.pricing import Prices
 from batchgen.errors import ExitCode
 from tests.core.book import Book, calendar
 from tests.core.test_engine_purchases import code
@@ -139,3 +143,18 @@ def test_the_longest_renders_go_first() -> None:
 def test_the_order_stands_where_it_decides_something(policy: Policy, header: dict[str, object]) -> None:
     """With a limit that may leave tasks out, or canaries, tasks are bought in the manifest's order."""
     assert "".join(order(policy, **header)).startswith("abab")
+
+
+def test_a_render_that_was_left_loses_its_turn() -> None:
+    """What was queued for a look and then left to the next run is passed over."""
+    book = a_book(some_tasks(2))
+    drive(book, World(), FAST, Stage(die=lambda n, _: "sent" if n == 6 else ""))
+    desk = Desk.__new__(Desk)
+    desk.prices, desk.looks, desk.now = Prices(base_price, {}), Looks(FAST.poll, {}), START
+    flights, lane = Flights(desk), Lane(book.manifests["m"])
+    for fact in book.opening(START).live:
+        flights.resume(fact, lane)
+    first, second = flights.lives()
+    flights.wake()
+    flights.leave(first, "for a reason")
+    assert flights.next_poll(sure=False) == AskStatus(second.key, second.task_id)
