@@ -337,6 +337,7 @@ async def fetch(settings: Settings, manifest: str, only: str, *, watch: Watch) -
     """
     from batchgen.media.census import take_census  # noqa: PLC0415 - see _service
 
+    _refuse_without_ledger(settings)
     with _held(settings, "fetch") as ledger:
         manifests = {facts.name: facts for facts in ledger.manifests()}
         last = next(iter(ledger.runs()), None)
@@ -442,13 +443,18 @@ HEARD_WITHIN = 10.0
 """Seconds that `steer` waits for the run: it looks every 0.75 s, but may be at a long commit, or still reading its manifests."""
 
 
+def _refuse_without_ledger(settings: Settings) -> None:
+    """Raise NoLedger if there is none: it is not made for this."""
+    with _store(settings):
+        pass
+
+
 def steer(settings: Settings, control: Control) -> bool:
     """Say something to the run that is going on, without its lock. True once the run has obeyed, False if it has not yet.
 
     Raises NoRun if nobody is there to hear it, LedgerError if there is no ledger.
     """
-    with _store(settings):
-        """There is one: a ledger is not made for this."""
+    _refuse_without_ledger(settings)
     with Store.open(settings.ledger, settings.address) as ledger:
         row = ledger.steer(control, time.time())
         patience = time.monotonic() + HEARD_WITHIN

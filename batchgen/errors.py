@@ -6,6 +6,7 @@
     │   ├── ManifestError     exit 2   one or more problems in manifests, each with its place
     │   └── NoRun             exit 2   what was said to a run that is going on: there is none
     ├── LedgerError           exit 2   the ledger cannot be used: not a ledger, newer, read-only, another account's
+    │   ├── NoLedger          exit 2   there is none yet
     │   ├── LedgerConflict    exit 70  a guarded write matched no row: a bug or a second writer; nothing was written
     │   └── LedgerBusy        exit 4   another run holds it
     ├── KeyRefused            exit 5   the API key is missing or was refused
@@ -38,7 +39,7 @@ class ExitCode(IntEnum):
     DONE = 0, "everything asked for is done"
     SOME_FAILED = 1, "finished, but some tasks failed for good"
     WRONG_INPUT = 2, "the command line, the manifest or a file is wrong; nothing was sent"
-    STOPPED_EARLY = 3, "stopped early with work left and nothing wrong: budget, balance, --until, --max-duration, --max-tasks, `control drain`; run again later"
+    STOPPED_EARLY = 3, "work left and nothing wrong: budget, balance, --until, --max-duration, --max-tasks, control drain; run again later"
     LEDGER_BUSY = 4, "another run holds this ledger"
     KEY_REFUSED = 5, "the key was refused (missing, invalid, revoked, expired, lacks scope)"
     UNAVAILABLE = 6, "the service, or the disk here, is not available; work left, run again later"
@@ -102,6 +103,10 @@ class LedgerError(BatchgenError):
     """The ledger cannot be used."""
 
     exit_code = ExitCode.WRONG_INPUT
+
+
+class NoLedger(LedgerError):
+    """There is no ledger yet: nothing was run."""
 
 
 class LedgerConflict(LedgerError):

@@ -13,6 +13,7 @@ from batchgen.errors import (
     LedgerBusy,
     LedgerError,
     ManifestError,
+    NoLedger,
     NoRun,
     PlanRefused,
     Unavailable,
@@ -42,6 +43,7 @@ _WORDS: tuple[tuple[type[BatchgenError], str, str], ...] = (
         "batchgen plan MANIFEST --out FILE; then batchgen run --plan FILE",
     ),
     (ManifestError, "Nothing was sent and nothing was bought.", "correct the file, then: batchgen validate MANIFEST"),
+    (NoLedger, "Nothing was sent and nothing was bought.", "batchgen plan MANIFEST"),
     (NoRun, "Nothing was changed, sent or bought.", "batchgen status"),
     (UsageError, "Nothing was sent and nothing was bought.", "batchgen {command} --help"),
     (LedgerBusy, "That run goes on undisturbed; this one sent nothing and bought nothing.", "batchgen status"),
@@ -73,7 +75,7 @@ def trouble_of(error: BaseException, code: ExitCode, command: str = "") -> Troub
 def _of_batchgen(error: BatchgenError, command: str) -> Trouble:
     """Return the words for an error that was raised on purpose."""
     what = "\n".join(clean(line) for line in str(error).splitlines()) or type(error).__name__
-    if isinstance(error, LedgerError) and not isinstance(error, LedgerBusy):
+    if isinstance(error, LedgerError) and not isinstance(error, LedgerBusy | NoLedger):
         return Trouble(error.exit_code, what, "Nothing was sent; the ledger was left as it is.", "batchgen status --ledger LEDGER")
     means, do = next(((means, do) for kind, means, do in _WORDS if isinstance(error, kind)), ("", "batchgen --help"))
     return Trouble(error.exit_code, what, means, " ".join(do.format(command=command).split()))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from batchgen.errors import LedgerBusy, LedgerError
+from batchgen.errors import LedgerBusy, LedgerError, NoLedger
 from batchgen.ledger import migrations, tables
 from batchgen.ledger.lock import hold_file
 from batchgen.ledger.migrations import MIGRATIONS, Migration
@@ -85,7 +85,7 @@ def _check_path(path: Path, *, read_only: bool, mounts: str) -> None:
     if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir() raises for a name that is too long or may not be looked at
         raise LedgerError(f"the ledger {path} is a folder; name a file in it, as {path / 'ledger.sqlite3'}")
     if read_only and not has_content(path):
-        raise LedgerError(f"no ledger yet at {path}; `batchgen run` makes one, or name another with --ledger")
+        raise NoLedger(f"no ledger yet at {path}; `batchgen run` makes one, or name another with --ledger")
     refuse_network(path, mounts)
     if not read_only:
         touch(path)
@@ -148,7 +148,7 @@ def _prepare(engine: sa.Engine, place: Place, address: str | None, steps: Sequen
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CREATION_LOCK)))
         if _is_empty(connection, place):
             if address is None:
-                raise LedgerError(f"no ledger yet at {place.name}; `batchgen run` makes one")
+                raise NoLedger(f"no ledger yet at {place.name}; `batchgen run` makes one")
             _create(connection, address, steps)
         current = migrations.version_of(connection)
     if current < steps[-1].number:
@@ -228,7 +228,7 @@ def _check(engine: sa.Engine, place: Place, address: str | None, steps: Sequence
     """Return the ledger's address. Raises LedgerError if it is not ours, of another version, or another address'."""
     with engine.connect() as connection:
         if _is_empty(connection, place):
-            raise LedgerError(f"no ledger yet at {place.name}; `batchgen run` makes one, or name another with --ledger")
+            raise NoLedger(f"no ledger yet at {place.name}; `batchgen run` makes one, or name another with --ledger")
         version = migrations.version_of(connection)
         found = connection.scalar(sa.select(tables.meta.c.value).where(tables.meta.c.key == "address")) or ""
     newest = steps[-1].number

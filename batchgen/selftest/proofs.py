@@ -36,7 +36,7 @@ class Size:
         return 2.0
 
 
-FULL = Size(12, Job(clips=6, stills=14, faults=CUT), Job(clips=0, stills=30, rate=300, faults="render=0.1,rate=10,window=2"))
+FULL = Size(8, Job(clips=5, stills=11, faults=CUT), Job(clips=0, stills=24, rate=300, faults="render=0.1,rate=10,window=2"))
 QUICK = Size(2, Job(clips=2, stills=4, faults=CUT), Job(clips=0, stills=8, rate=300, faults="render=0.1,rate=10,window=2"))
 
 
