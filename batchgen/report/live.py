@@ -60,7 +60,7 @@ def live_lines(facts: PulseFacts, *, width: int, now: Instant, when: When, lette
 
 
 def _failed(glimpse: Glimpse) -> list[str]:
-    return [f"{number(glimpse.failed)} failed"] if glimpse.failed else []
+    return [f"{number(glimpse.failed)} failed or blocked"] if glimpse.failed else []
 
 
 def _bar(facts: PulseFacts, width: int, letters: Letters) -> Line:

@@ -136,7 +136,7 @@ def test_in_doubt(cli: Cli, manifest: Write, workspace: Path) -> None:
     called = cli("run", manifest(1), "--sandbox", "--yes", "--faults", "drop_after=1")
     assert called.code == 7, called
     assert "55 held" in called.out
-    assert "next: batchgen show t1 --sandbox says what it waits for" in called.out
+    assert "next: look it up at the vendor as said above, then batchgen resolve" in called.out
 
 
 def test_busy_ledger(cli: Cli, manifest: Write, workspace: Path) -> None:
