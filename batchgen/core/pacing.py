@@ -16,10 +16,10 @@ from batchgen.core.model import Instant
 from batchgen.core.policy import Dice
 from batchgen.core.retry import backoff
 
-HEADROOM = 0.978
+HEADROOM = 0.985
 """Share of the stated rate that is used: arrival jitters, and N+1 requests must never fall into one window of N."""
 
-SLACK = 0.1
+SLACK = 0.25
 """Seconds of lateness that may be made up for; MARGIN keeps what is made up for from crowding a second."""
 
 SECOND = 1.0

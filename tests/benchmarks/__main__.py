@@ -1,4 +1,4 @@
-"""Measure, and write one table: `python -m tests.benchmarks [--quick] [--out FOLDER]`.
+"""Measure, and write one table: `python -m tests.benchmarks [--quick] [--out FOLDER] [--readme]`.
 
 Every row is a ratio of things measured side by side in this run, so that a slow machine does not change it; what says
 tasks or seconds says so of this machine. The tools that people use today (`--peers`) are not measured here.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from tests.benchmarks import rows
 from tests.benchmarks.rows import Row
+from tests.benchmarks.servers import ROOT
 
 
 def measures(*, quick: bool) -> Sequence[Callable[[], Row | tuple[Row, ...]]]:
@@ -48,12 +50,20 @@ def markdown(found: Sequence[Row]) -> str:
     return "\n".join([*lines, "", f"Python {platform.python_version()}, {platform.machine()}, {platform.system()}", ""])
 
 
+def into_readme(text: str) -> None:
+    """Put the table into the README, between its marks."""
+    readme = ROOT / "README.md"
+    marks = re.compile(r"(<!-- benchmarks -->\n).*?(<!-- end -->)", re.DOTALL)
+    readme.write_text(marks.sub(lambda match: f"{match[1]}{text}{match[2]}", readme.read_text(encoding="utf-8")), encoding="utf-8")
+
+
 def main() -> None:
     """Read the arguments, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="less of everything: a minute instead of a quarter of an hour")
     place = Path(tempfile.gettempdir()) / "batchgen-benchmarks"
     parser.add_argument("--out", type=Path, default=place, help="a folder for table.md and table.json")
+    parser.add_argument("--readme", action="store_true", help="also put the table into the README")
     said = parser.parse_args()
     found: list[Row] = []
     for row in measured(quick=said.quick):
@@ -62,6 +72,8 @@ def main() -> None:
     said.out.mkdir(parents=True, exist_ok=True)
     (said.out / "table.md").write_text(markdown(found), encoding="utf-8")
     (said.out / "table.json").write_text(json.dumps([asdict(row) for row in found], indent=1), encoding="utf-8")
+    if said.readme:
+        into_readme(markdown(found))
     print(said.out / "table.md")
 
 
