@@ -39,7 +39,7 @@ class ExitCode(IntEnum):
     DONE = 0, "everything asked for is done"
     SOME_FAILED = 1, "finished, but some tasks failed for good"
     WRONG_INPUT = 2, "the command line, the manifest or a file is wrong; nothing was sent"
-    STOPPED_EARLY = 3, "work left and nothing wrong: budget, balance, --until, --max-duration, --max-tasks, control drain; run again later"
+    STOPPED_EARLY = 3, "stopped early, nothing wrong: budget, balance, --until, --max-duration, --max-tasks, control drain; run again later"
     LEDGER_BUSY = 4, "another run holds this ledger"
     KEY_REFUSED = 5, "the key was refused (missing, invalid, revoked, expired, lacks scope)"
     UNAVAILABLE = 6, "the service, or the disk here, is not available; work left, run again later"

@@ -27,7 +27,6 @@ from batchgen.errors import (
     ManifestError,
     NoLedger,
     NoRun,
-    NoRun,
     PlanRefused,
     Problem,
     Unavailable,
@@ -98,7 +97,6 @@ def test_wrong_command_line(cli: Cli, arguments: tuple[str, ...], said: str) -> 
 
 RAISED: list[tuple[BaseException, ExitCode, str]] = [
     (UsageError("x"), ExitCode.WRONG_INPUT, "Nothing was sent"),
-    (NoRun("x"), ExitCode.WRONG_INPUT, "batchgen status"),
     (PlanRefused("x"), ExitCode.WRONG_INPUT, "batchgen run --plan FILE"),
     (ManifestError([Problem("a.yaml", 1, 2, "", "x")]), ExitCode.WRONG_INPUT, "batchgen validate"),
     (LedgerError("x"), ExitCode.WRONG_INPUT, "left as it is"),
