@@ -183,7 +183,7 @@ class Audit:
                 raise Broken(f"the ledger's body of {key} has changed")
         self._check_moves()
         for path, sha256 in raw.execute("SELECT path, sha256 FROM outputs"):
-            if path not in self._disk.files or self._disk.files[path].sha256 != sha256:
+            if not self._disk.has(path, sha256):
                 raise Broken(f"the ledger has the output {path}, the disk has not")
         if raw.execute("PRAGMA foreign_key_check").fetchone():
             raise Broken("a foreign key leads nowhere")

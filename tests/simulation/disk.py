@@ -63,6 +63,13 @@ class Disk:
                 return self._told(request, path, placed, owner)
         return Downloaded(request, trouble=DiskTrouble.DISK, message="every name is taken")
 
+    def has(self, path: str, sha256: str) -> bool:
+        """Whether a file is at its path, or made room for a newer one of which the ledger has not heard yet."""
+        there = self.files.get(path)
+        if there is not None and there.sha256 != sha256 and there.displaced is not None:
+            there = self.files.get(there.displaced.after)
+        return there is not None and there.sha256 == sha256
+
     def _displace(self, path: str, base: str, number: int, new: Placed) -> Placed:
         tails = ("", *(f".{n}" for n in range(2, 9)))
         aside = next(name for tail in tails if (name := f"{base}.a{number}{tail}{SUFFIX}") not in self.files)

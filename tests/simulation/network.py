@@ -86,6 +86,8 @@ class _Passage:
         down = rng.uniform(0.01, 0.4)
         match trouble:
             case Trouble.ANSWER_LOST:
+                if self.network.world.rules.shared and isinstance(self.request, SendCreate):
+                    self.network.world.spend_elsewhere()
                 self._nothing(Verdict.LOST, rng.choice((0.1, PATIENCE)))
             case Trouble.ANSWER_LATE:
                 self._answer(reply, rng.uniform(10.0, PATIENCE - 1))

@@ -120,6 +120,7 @@ class Night:
             same_upload=rng.random() < 0.7 or self.restores,
             file_life=365 * DAY if self.restores else rng.choice((600.0, 6 * HOUR, 365 * DAY, 365 * DAY)),
             reference_code=rng.choice(((400, "validation_failed"), (404, "not_found"))),
+            shared=rng.random() < 0.3 and not self.restores,
             tells=rng.choice(("both", "both", "reserved", "final")),
             renders_take=rng.choice(((1.0, 10.0), (5.0, 300.0), (60.0, 1200.0))),
         )

@@ -45,6 +45,7 @@ class Rules:
     hopeless: frozenset[str] = frozenset()  # prompts whose renders always fail
     first_fails: frozenset[str] = frozenset()  # prompts whose first render fails
     renders_take: tuple[float, float] = (5.0, 300.0)
+    shared: bool = False  # others spend from the wallet just when it hurts
     keeps_at_first: bool = False  # a failed render says that it keeps everything
     two_results: float = 0.1  # share of renders with two files
 
