@@ -110,7 +110,9 @@ class Forecast:
         self._unseen: dict[str, None] = {}
         self._uploads: dict[str, int] = {}  # size by content
         self._binding: Binding | None = None
+        self._stopped: set[str] = set()  # manifests of which a budget allows no more; the others go on
         self._to_buy = 0
+        self._taken = 0  # tasks to buy that everything allows
         self._allowed: Credits = 0
         self._requests = 0
         self._frames = Frames()
@@ -139,7 +141,7 @@ class Forecast:
         self._allow_all(manifest, rows, credits)
         self._requests += REQUESTS_PER_TASK * len(rows)
         tally = self._tallies[manifest.name]
-        few = rows[: max(0, EXAMPLES - tally.counts[ActionKind.NEW])]
+        few = rows[: max(0, EXAMPLES - len(tally.examples.get(ActionKind.NEW, ())))]
         for task, ready in zip(self._frames.tasks(manifest.name, few), few, strict=True):
             tally.add(Action(ActionKind.NEW, reason, task, None, ready[4]), 0)
         tally.more(ActionKind.NEW, len(rows) - len(few), sum(credits))
@@ -160,15 +162,15 @@ class Forecast:
     def _allow_all(self, manifest: Manifest, rows: Sequence[Ready], credits: Sequence[Credits]) -> None:
         """Take prices off the budgets: in one go where all of them fit, one by one where a budget binds among them."""
         whole, most = sum(credits), self._policy.max_tasks
-        if self._binding is None and (most is not None or self._budgets.refusal(manifest.name, whole) is not None):
+        stopped = manifest.name in self._stopped
+        if not stopped and (most is not None or self._budgets.refusal(manifest.name, whole) is not None):
             for ready, price in zip(rows, credits, strict=True):
                 self._to_buy += 1
                 self._allow(manifest, ready[0], price)
             return
         self._to_buy += len(rows)
-        if self._binding is None:
-            self._budgets.hold(manifest.name, whole, self._budgets.today)
-            self._allowed += whole
+        if not stopped:
+            self._take(manifest, len(rows), whole)
 
     def _buy(self, manifest: Manifest, task: str, spec: Spec) -> Credits:
         price = self._need(spec)
@@ -185,17 +187,21 @@ class Forecast:
         return quote.credits
 
     def _allow(self, manifest: Manifest, task: str, price: Credits) -> None:
-        """Take a price off the budgets, up to the first that says no."""
-        if self._binding is not None:
+        """Take a price off the budgets, up to the first that says no to this manifest."""
+        full = self._policy.max_tasks is not None and self._taken >= self._policy.max_tasks
+        if full or manifest.name in self._stopped:
             return
         refusal = self._budgets.refusal(manifest.name, price)
-        if refusal is None and self._policy.max_tasks is not None and self._to_buy > self._policy.max_tasks:
-            return
         if refusal is not None:
-            self._binding = Binding(refusal.budget, refusal.limit, refusal.used, manifest.name, task, self._to_buy)
+            self._stopped.add(manifest.name)
+            self._binding = self._binding or Binding(refusal.budget, refusal.limit, refusal.used, manifest.name, task, self._to_buy)
             return
-        self._budgets.hold(manifest.name, price, self._budgets.today)
-        self._allowed += price
+        self._take(manifest, 1, price)
+
+    def _take(self, manifest: Manifest, tasks: int, credits: Credits) -> None:
+        self._budgets.hold(manifest.name, credits, self._budgets.today)
+        self._taken += tasks
+        self._allowed += credits
 
     def references(self) -> tuple[str, ...]:
         """Return the contents that the tasks to buy need on the server."""

@@ -28,8 +28,8 @@ class View:
     money: MoneyFacts
     in_flight: tuple[TaskFacts, ...]
     trouble: tuple[TaskFacts, ...]
-    running: bool | None = None  # whether some process works on it now; None is not known
     flags: str = ""  # what the commands it advises must be given to look at the same ledger, such as ` --sandbox`
+    running: bool | None = None  # whether some process works on it now; None is not known
 
     def total(self, *states: TaskState) -> int:
         """Return how many tasks are in these states, over all manifests shown."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from batchgen.core.budget import Budgets
 from batchgen.core.changes import change
 from batchgen.core.facts import RunAsked, Spending, TaskFacts
+from batchgen.core.forecast import Forecast
 from batchgen.core.keptplan import Keeper, KeptPlan, differences, kept_document, kept_plan
 from batchgen.core.model import Budget, KnownTask, Manifest
 from batchgen.core.plan import plan_leaver, plan_task
@@ -104,3 +105,20 @@ def test_changes() -> None:
     assert change(task, replace(was, prompt="x", references=())).words == "the prompt differs; it has other references"
     said = change(task, replace(was, params={"duration": "10", "seed": 1})).words
     assert said == "duration was 10 and is 5; seed was 1 and is not given; sound was not given and is true"
+
+
+def test_the_forecast_says_the_same() -> None:
+    """A manifest whose own budget is used up ends alone: what the others cost is in the plan's most, as it is in the kept plan."""
+    price = keep().credits // 6
+    limited = replace(ONE, budget=Budget(total=2 * price))
+    for most in (None, 4):
+        policy = Policy(max_tasks=most)
+        forecast = Forecast(policy, Prices(base_price, {}), Budgets([limited, TWO], policy, Spending(today="2026-05-10")))
+        for manifest in (limited, TWO):
+            forecast.manifest(manifest)
+            for n in range(3):
+                forecast.add(manifest, plan_task(replace(a_task(f"t{n}"), position=n), None))
+        facts = forecast.facts({})
+        assert facts.credits_most == keep(limited=limited, max_tasks=most).credits == (most or 5) * price
+        assert facts.binding is not None
+        assert (facts.binding.manifest, facts.binding.nth) == ("m", 3)

@@ -57,6 +57,16 @@ def test_unended_run(view: View, run: RunFacts, when: When) -> None:
     assert "has not ended: process 4711 on night works on it, or was killed" in text
 
 
+def test_whether_it_goes_on(view: View, run: RunFacts, when: When) -> None:
+    """Where it is known whether some process holds the ledger, the status says it, and advises to resume only a run that is dead."""
+    unended = replace(view, run=replace(run, ended_at=None, exit_code=None), flags=" --sandbox")
+    going, dead = (status_text(replace(unended, running=running), when) for running in (True, False))
+    assert "goes on: process 4711 on night" in going
+    assert "next: nothing to do: it goes on; batchgen status --sandbox --watch follows it" in going
+    assert "did not end: process 4711 on night is gone" in dead
+    assert "next: batchgen resume --sandbox" in dead
+
+
 @pytest.mark.parametrize(("code", "said"), [(3, "stopped early"), (99, "another version")])
 def test_exit_code_in_words(view: View, run: RunFacts, when: When, code: int, said: str) -> None:
     """A run that gave no reason is explained by its exit code."""
