@@ -14,10 +14,9 @@ import math
 import random
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
@@ -35,18 +34,19 @@ from batchgen.core.glob import matches
 from batchgen.core.keptplan import Keeper, KeptPlan, differences
 from batchgen.core.losses import Census, delivery, pages, records_of
 from batchgen.core.messages import Ended, FetchDue
-from batchgen.core.model import Instant, Spec, Task
-from batchgen.core.plan import NOT_YET, WAITING, Action, ActionKind, plan_leaver, plan_task
+from batchgen.core.model import Instant, Spec
 from batchgen.core.policy import Given, Quote, Quoter
 from batchgen.core.ports import Api, Ledger, Media, Watch
 from batchgen.core.pricing import Prices, price_key
 from batchgen.core.resolve import Decision, InDoubt, resolve
 from batchgen.core.states import AttemptState, TaskState
 from batchgen.core.steering import Control
-from batchgen.errors import ExitCode, LedgerConflict, LedgerError, PlanRefused, UsageError
+from batchgen.errors import ExitCode, LedgerError, PlanRefused, UsageError
+from batchgen.intake import actions as actions  # noqa: PLC0414 - for those who look at a run before it begins
+from batchgen.intake import adopt, foresee, unchanged
 from batchgen.ledger import Store, exists
 from batchgen.ledger.check import Broken
-from batchgen.manifest import Checked, LoadedManifest, called, recognised
+from batchgen.manifest import Checked, called
 from batchgen.manifest import check as check_manifests
 from batchgen.notices import Herald
 from batchgen.notices.words import Place
@@ -71,21 +71,17 @@ def check(paths: Sequence[Path], settings: Settings | None = None) -> Checked:
 
     With settings, manifests that are as they were when the ledger took their tasks are recognised and not walked again.
     """
-    return (_recognised(called(paths), settings) if settings else None) or check_manifests(paths, Catalogue.shipped())
+    return (_recognised(paths, settings) if settings else None) or check_manifests(paths, Catalogue.shipped())
 
 
-def _recognised(calls: Sequence[tuple[str, str]], settings: Settings) -> Checked | None:
+def _recognised(paths: Sequence[Path], settings: Settings) -> Checked | None:
     if not exists(settings.ledger):
         return None
     try:
         with _store(settings) as ledger:
-            known = {path: found for _, path in calls if (found := ledger.walk(path))}
+            return unchanged(called(paths), ledger)
     except LedgerError:
         return None  # whoever needs the ledger says what is wrong with it
-    walks = {path: walk for path, (_, walk) in known.items()}
-    if not recognised(calls, walks.get):
-        return None
-    return Checked(tuple(LoadedManifest.recognised(replace(known[path][0], path=shown), walks[path]) for shown, path in calls))
 
 
 # ---------------------------------------------------------------- plan
@@ -101,7 +97,7 @@ def plan(checked: Checked, settings: Settings, asked: RunAsked) -> PlanFacts:
         forecast = Forecast(policy, Prices(quoter(settings), opening.prices), Budgets(manifests, policy, spending))
         for loaded in checked.manifests:
             forecast.manifest(loaded.header)
-            _foresee(forecast, loaded, ledger, asked)
+            foresee(forecast, loaded, ledger, asked)
         uploaded = {} if ledger is None else ledger.uploaded(forecast.references())
         facts = forecast.facts(uploaded)
         return facts if ledger is None else explained(facts, ledger)
@@ -142,44 +138,6 @@ def _keep(checked: Checked, settings: Settings, asked: RunAsked, ledger: Ledger 
     return keeper.plan(uuid4().hex, asked, at=now, address=settings.address, ledger=settings.ledger)
 
 
-def _foresee(forecast: Forecast, loaded: LoadedManifest, ledger: Store | None, asked: RunAsked) -> None:
-    """Add one manifest to a forecast; in chunks where nothing of it is known and prompts have no price."""
-    header = loaded.header
-    if loaded.unchanged and ledger is not None:
-        _foresee_unchanged(forecast, loaded, ledger, asked)
-        return
-    if (ledger is None or not ledger.knows(header.name)) and not _metered(loaded.tasks_by_model):
-        for chunk in loaded.chunks():
-            forecast.fresh(header, [ready for ready in chunk if matches(ready[0], asked.only)] if asked.only else chunk, NOT_YET)
-        return
-    for action in actions(loaded, ledger, asked):
-        if action.task is None or matches(action.task.id, asked.only):
-            forecast.add(header, action)
-
-
-def _foresee_unchanged(forecast: Forecast, loaded: LoadedManifest, ledger: Store, asked: RunAsked) -> None:
-    """Add a manifest of which all that matters is in the ledger; only the tasks on which something is left are looked at."""
-    header = loaded.header
-    counts = ledger.states(header.name)
-    buys = asked.retry_failed and any(counts.get(state) for state in AGAIN)
-    if asked.only or buys or ledger.in_doubt(header.name) or _metered(loaded.tasks_by_model):
-        for task, known in ledger.in_order(header.name):  # in which budgets are used up
-            if matches(task.id, asked.only):
-                forecast.add(header, plan_task(task, known, retry_failed=asked.retry_failed))
-        return
-    forecast.count(header, ActionKind.DONE, counts.get(TaskState.DONE, 0))
-    for chunk in ledger.waiting(header.name):
-        forecast.fresh(header, chunk, WAITING)
-    for task, known in ledger.kept(header.name, [state for state in TaskState if state not in {TaskState.DONE, TaskState.PENDING}]):
-        forecast.add(header, plan_task(task, known))
-
-
-def _metered(models: Iterable[str]) -> bool:
-    """Say whether the prompt's length is part of a price."""
-    catalogue = Catalogue.shipped()
-    return any(catalogue.get(model).billing is Billing.METERED for model in models)
-
-
 @contextmanager
 def _ledger_if_any(settings: Settings) -> Iterator[Store | None]:
     if exists(settings.ledger):
@@ -187,30 +145,6 @@ def _ledger_if_any(settings: Settings) -> Iterator[Store | None]:
             yield ledger
     else:
         yield None
-
-
-def actions(loaded: LoadedManifest, ledger: Ledger | None, asked: RunAsked) -> Iterator[Action]:
-    """Yield what a run would do with each task of a manifest, and with each that left it, in flat memory."""
-    if isinstance(loaded, LoadedManifest) and loaded.unchanged and isinstance(ledger, Store):
-        for task, row in ledger.in_order(loaded.header.name):
-            yield plan_task(task, row, retry_failed=asked.retry_failed and matches(task.id, asked.only))
-        return
-    name, met = loaded.header.name, 0
-    for chunk in _chunks(loaded.tasks(), CHUNK):
-        known = {} if ledger is None else ledger.known(name, [task.id for task in chunk])
-        met += sum(task.wanted for task in known.values())
-        for task in chunk:
-            again = asked.retry_failed and matches(task.id, asked.only)
-            yield plan_task(task, known.get(task.id), retry_failed=again)
-    if ledger is not None and met < ledger.wanted(name):
-        # Only then is it worth holding the ids: some tasks of the ledger are not in the manifest any more.
-        stayed = {task.id for task in loaded.tasks()}
-        yield from (plan_leaver(known) for known in ledger.leavers(name, stayed.__contains__))
-
-
-def _chunks(items: Iterator[Task], size: int) -> Iterator[list[Task]]:
-    while chunk := list(islice(items, size)):
-        yield chunk
 
 
 def quoter(settings: Settings) -> Quoter:
@@ -246,57 +180,10 @@ async def run(checked: Checked, settings: Settings, asked: RunAsked, *, watch: W
             _refuse_changed(kept, checked, settings, ledger)
         begun = ledger.begin_run(asked, resumes=None, at=now)
         for loaded in checked.manifests:
-            _adopt(ledger, loaded, begun)
+            adopt(ledger, loaded, begun)
         names = [loaded.header.name for loaded in checked.manifests]
         herald.begins(names)
         return herald.over(await _drive(settings, ledger, begun, _Desired(names), herald.watching(watch)))
-
-
-def _adopt(ledger: Store, loaded: LoadedManifest, begun: RunFacts) -> None:
-    """Make the ledger's tasks those of the manifest."""
-    header, at, walk = loaded.header, begun.started_at, loaded.walk
-    behind = _Behind()
-    if loaded.unchanged:
-        found = ledger.walk(loaded.path)
-        if walk is None or found is None or found[1].digest != walk.digest:
-            raise LedgerConflict(f"the tasks of {header.name} changed in the ledger since they were looked at; nothing was sent, run again")
-        again = _again(ledger, header.name, begun.asked)
-        first = next(again, None)
-        if first is None:
-            return
-        ledger.adopt(header, chain([first], again), run=begun.id, at=at)
-    elif ledger.knows(header.name):
-        ledger.adopt(header, behind.watching(actions(loaded, ledger, begun.asked)), run=begun.id, at=at)
-    else:
-        ledger.enroll(header, loaded.rows(), at=at)
-    if walk and not behind.found:
-        ledger.remember(header.name, walk)
-
-
-AGAIN = (TaskState.FAILED, TaskState.BLOCKED)
-"""What --retry-failed asks for again."""
-
-
-def _again(ledger: Store, manifest: str, asked: RunAsked) -> Iterator[Action]:
-    """Yield what --retry-failed makes due of a manifest that did not change."""
-    if asked.retry_failed:
-        for task, known in ledger.kept(manifest, AGAIN):
-            action = plan_task(task, known, retry_failed=matches(task.id, asked.only))
-            if action.renews:
-                yield action
-
-
-@dataclass(slots=True)
-class _Behind:
-    """Notices tasks whose new spec the ledger did not take over (an attempt is in doubt): their manifest must be walked next time."""
-
-    found: bool = False
-
-    def watching(self, actions: Iterable[Action]) -> Iterator[Action]:
-        """Pass actions on."""
-        for action in actions:
-            self.found |= action.kind is ActionKind.BLOCKED and action.known is not None and action.known.fingerprint != action.fingerprint
-            yield action
 
 
 async def resume(settings: Settings, *, watch: Watch, max_duration: float | None = None) -> Ended:

@@ -55,9 +55,9 @@ class Action:
         )
 
 
-def plan_task(task: Task, known: KnownTask | None, *, retry_failed: bool = False) -> Action:
-    """Say what to do with a task that the manifest wants."""
-    fingerprint = task.spec.fingerprint
+def plan_task(task: Task, known: KnownTask | None, *, retry_failed: bool = False, fingerprint: str = "") -> Action:
+    """Say what to do with a task that the manifest wants. `fingerprint` is that of its spec, if it is known already."""
+    fingerprint = fingerprint or task.spec.fingerprint
 
     def action(kind: ActionKind, reason: str) -> Action:
         return Action(kind, reason, task, known, fingerprint)

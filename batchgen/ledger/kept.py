@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
@@ -42,6 +43,24 @@ _PAIRS = (
 )
 _KEPT = _PAIRS.where(tasks.c.state == sa.bindparam("state"), tasks.c.id > sa.bindparam("after")).order_by(tasks.c.id).limit(PAGE)
 _ALL = _PAIRS.order_by(tasks.c.position)
+
+_COMPARED = (
+    sa.select(*tasks.c["ident", "state", "fingerprint", "output", "position", "wanted", "spec", "line"], attempts.c.state.label("live"))
+    .select_from(tasks)
+    .outerjoin(attempts, sa.and_(attempts.c.task_id == tasks.c.id, LIVE_ATTEMPT))
+    .where(tasks.c.manifest_id == _OF, tasks.c.ident.in_(sa.bindparam("ids", expanding=True)))
+)
+AT_ONCE = 500
+"""Ids of one query: SQLite before 3.32 takes 999 parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A task as the ledger has it; `same` if the manifest wants every column of it as it is."""
+
+    known: KnownTask
+    same: bool
+
 
 Connect = Callable[[], AbstractContextManager[sa.Connection]]
 
@@ -96,6 +115,22 @@ def kept(connect: Connect, manifest: str, wanted: Sequence[TaskState]) -> Iterat
             yield from (_pair(row, manifest, frames) for row in page)
             full = len(page) == PAGE
             after = page[-1]["id"] if page else after
+
+
+def compared(connection: sa.Connection, manifest: str, chunk: Sequence[Ready], first: int) -> Mapping[str, Compared]:
+    """Compare tasks of a manifest, of which the first has the position `first`, with what the ledger has of them; by their ids."""
+    found: dict[str, Compared] = {}
+    for start in range(0, len(chunk), AT_ONCE):
+        part = chunk[start : start + AT_ONCE]
+        rows = {row[0]: row for row in connection.execute(_COMPARED, {"manifest": manifest, "ids": [ready[0] for ready in part]})}
+        for position, (ident, head, prompt, tail, fingerprint, output, line) in enumerate(part, first + start):
+            row = rows.get(ident)
+            if row is not None:
+                _, state, *has, spec, at, live = row
+                same = (*has, at) == (fingerprint, output, position, True, line) and spec == f"{head}{prompt}{tail}"
+                known = KnownTask(ident, TaskState(state), has[0], AttemptState(live) if live else None, has[1], has[2], has[3])
+                found[ident] = Compared(known, same)
+    return found
 
 
 def in_order(connect: Connect, manifest: str) -> Iterator[tuple[Task, KnownTask]]:

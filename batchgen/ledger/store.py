@@ -27,6 +27,7 @@ from batchgen.errors import LedgerError, NoRun
 from batchgen.ledger import adopting, kept, nights, reads, starting, steering, writing
 from batchgen.ledger.check import Broken, check
 from batchgen.ledger.documents import asked_text
+from batchgen.ledger.kept import Compared
 from batchgen.ledger.lock import database_held, file_held, hold_database, hold_file
 from batchgen.ledger.opening import Opened, backup, open_ledger
 from batchgen.ledger.tables import attempts, manifests, outputs, runs, tasks
@@ -161,6 +162,11 @@ class Store:
     def kept(self, manifest: str, states: Sequence[TaskState]) -> Iterator[tuple[Task, KnownTask]]:
         """Yield the wanted tasks of a manifest in these states, as the manifest has them and as the ledger has them."""
         return kept.kept(self._read, manifest, states)
+
+    def compared(self, manifest: str, chunk: Sequence[Ready], first: int) -> Mapping[str, Compared]:
+        """Compare tasks of a manifest, of which the first has the position `first`, with what the ledger has of them; by their ids."""
+        with self._read() as connection:
+            return kept.compared(connection, manifest, chunk, first)
 
     def in_order(self, manifest: str) -> Iterator[tuple[Task, KnownTask]]:
         """Yield all wanted tasks of a manifest in their order, as `kept` does."""

@@ -72,7 +72,7 @@ class Trail:
 
     def _settled(self, stamp: Stamp) -> bool:
         _, changed, moved = stamp
-        coarse = changed % 1_000_000 == 0  # whole milliseconds, or worse
+        coarse = moved % 1_000_000 == 0  # whole milliseconds, or worse; that of the content may be anybody's
         return changed >= 0 and self.started - max(changed, moved) > (COARSE if coarse else FINE)
 
 

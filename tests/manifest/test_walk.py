@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from batchgen import app
+from batchgen import app, intake
 from batchgen.core.facts import RunAsked
 from batchgen.core.forecast import PlanFacts
+from batchgen.core.glob import matches
 from batchgen.core.messages import MoneyKind, TaskMoved
-from batchgen.core.plan import ActionKind
+from batchgen.core.plan import BUYING, ActionKind
 from batchgen.core.states import AttemptEvent, AttemptState, TaskEvent, TaskState
 from batchgen.core.written import Walk
 from batchgen.errors import LedgerConflict
@@ -133,7 +135,7 @@ class Desk:
         with Store.open(self.settings.ledger, self.settings.address) as ledger:
             begun = ledger.begin_run(asked or RunAsked("run", ("test",)), resumes=None, at=1.0)
             for loaded in checked.manifests:
-                app._adopt(ledger, loaded, begun)
+                intake.adopt(ledger, loaded, begun)
         return checked
 
     def plan(self, asked: RunAsked, *, walked: bool) -> PlanFacts:
@@ -210,7 +212,7 @@ def test_a_change_in_the_ledger_meanwhile_is_a_conflict(desk: Desk) -> None:
         begun = ledger.begin_run(RunAsked("run", ("test",)), resumes=None, at=1.0)
         ledger.adopt(checked.manifests[0].header, [], run=begun.id, at=1.0)
         with pytest.raises(LedgerConflict, match="run again"):
-            app._adopt(ledger, checked.manifests[0], begun)
+            intake.adopt(ledger, checked.manifests[0], begun)
 
 
 def test_a_task_in_doubt_that_was_edited_keeps_its_manifest_from_being_recognised(spring: Folder) -> None:
@@ -225,3 +227,34 @@ def test_a_task_in_doubt_that_was_edited_keeps_its_manifest_from_being_recognise
     spring.of_tasks("  - {id: '${sku}', prompt: y, references: ['${file}.png'], foreach: rows.csv}\n")
     aged(spring)
     assert [made.adopt().manifests[0].unchanged for _ in range(3)] == [False, False, False]
+
+
+EDITIONS = {
+    "nothing": "sku,file\na,cup\nb,mug\nc,cup\n",
+    "a row at the front": "sku,file\nz,cup\na,cup\nb,mug\nc,cup\n",
+    "rows away and back in another order": "sku,file\nc,cup\na,cup\n",
+    "another picture": "sku,file\na,jug\nb,jug\nc,jug\nd,jug\n",
+}
+
+
+@pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED.keys())
+@pytest.mark.parametrize("rows", EDITIONS.values(), ids=EDITIONS.keys())
+def test_an_edition_is_planned_and_adopted_as_one_by_one(desk: Desk, rows: str, asked: RunAsked) -> None:
+    """In bulk, the ledger gets the rows that it gets from each task's action, and the plan has the same sums."""
+    desk.folder.write("jug.png", PNG + b"\x02")
+    desk.folder.write("rows.csv", rows)
+    (loaded,) = app.check([desk.folder.path / "m.yaml"]).manifests
+    other = desk.folder.path / "other.sqlite3"
+    with Store.open(desk.settings.ledger, desk.settings.address) as ledger:
+        ledger.backup(other)
+    with Store.open(other, desk.settings.address) as one, Store.open(desk.settings.ledger, desk.settings.address) as bulk:
+        actions = list(intake.actions(loaded, one, asked))
+        facts = app.plan(Checked((loaded,)), desk.settings, asked)
+        seen = [action for action in actions if action.task is None or matches(action.task.id, asked.only)]
+        assert {kind: n for kind, n in facts.manifests[0].counts.items() if n} == dict(Counter(action.kind for action in seen))
+        assert facts.to_buy == sum(action.kind in BUYING for action in seen)
+        one.adopt(loaded.header, actions, run=one.begin_run(asked, resumes=None, at=2.0).id, at=2.0)
+        intake.adopt(bulk, loaded, bulk.begin_run(asked, resumes=None, at=2.0))
+        left, right = Books(one).rows(), Books(bulk).rows()
+        assert left["tasks"] == right["tasks"]
+        assert left["events"] == right["events"]
