@@ -1,6 +1,6 @@
 """Recognises manifests that are as they were when the ledger took their tasks, so that their rows need not be walked again.
 
-What went into a check is summed up in a digest: this version and its catalogue, every manifest of the call by name, the bytes of the
+What went into a check is summed up in a digest: this version and its catalogue, the path of every manifest of the call, the bytes of the
 manifest and of its row files, and size and times of every reference. The digest is kept by the ledger beside the tasks. The smallest
 doubt means that the rows are walked: a file that was written so shortly before it was read that its time need not have moved
 (as git does with its index), more references than are worth looking at, a file that cannot be read.
@@ -86,8 +86,8 @@ def digest_of(calls: Sequence[Called], manifest: str, read: Iterable[str], refer
             summed.update(b"%d:" % len(data) + data)
 
     add(_FORMAT, batchgen.__version__, files("batchgen.catalogue").joinpath("models.json").read_text("utf-8"), manifest)
-    for call in calls:
-        add(*call)
+    for _, path in calls:  # however it was named: from another folder it is the same
+        add(path)
     try:
         for path in read:
             with open(path, "rb") as file:  # noqa: PTH123 - as above

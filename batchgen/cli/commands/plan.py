@@ -46,7 +46,7 @@ def command(screen: Screen, manifests: tuple[Path, ...], **options: Unpack[Optio
     Sends nothing that costs, writes nothing but the file of --out.
     """
     settings = settings_for(screen, options, manifests)
-    checked = app.check(manifests)
+    checked = app.check(manifests, settings)
     asked = asked_of(checked, options, settings)
     plan, file = app.plan(checked, settings, asked), options["out_file"]
     then = next_run(manifests, options_of(options) + flags_of(options), file)

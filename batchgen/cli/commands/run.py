@@ -58,7 +58,7 @@ def command(screen: Screen, manifests: tuple[Path, ...], **options: Unpack[Optio
     kept = _kept(manifests, options)
     paths = manifests if kept is None else tuple(Path(part.file) for part in kept.manifests)
     settings = settings_for(screen, options, paths, faults=options["faults"])
-    checked = app.check(paths)
+    checked = app.check(paths, settings)
     asked = asked_of(checked, options, settings)
     if kept is not None:
         app.refuse_changed(kept, checked, settings)
