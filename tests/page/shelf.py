@@ -128,7 +128,7 @@ def asked(shelf: Shelf, *, folder: str = "renders/", poster: Poster | None = Non
     """Return what a page of this shelf is about."""
     run = next(iter(shelf.all_runs), None)
     manifests = (ManifestFacts("spring", "manifests/spring.yaml", {TaskState.DONE: 1}, 0, 55, 0),) if run else ()
-    view = View(run, manifests, MoneyFacts(55, 0, 55, 0, 55, 0), (), (), " --sandbox")
+    view = View(run, manifests, MoneyFacts(55, 0, 55, 0, 55, 0), (), (), flags=" --sandbox")
     return Asked(view, utc, Limits(60.0, 10), folder, poster=poster)
 
 
