@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.benchmarks import rows
+from tests.benchmarks import rows, scale
 from tests.benchmarks.rows import Row
 from tests.benchmarks.servers import ROOT
 
@@ -33,6 +33,18 @@ def measures(*, quick: bool) -> Sequence[Callable[[], Row | tuple[Row, ...]]]:
         lambda: rows.polls(300 if quick else 2000),
         lambda: rows.nights((100, 1000) if quick else (100, 1000, 10_000, 100_000), (10, 60, 600, 6000)),
         lambda: rows.start_up(3 if quick else 10),
+        lambda: scale.first_create(100_000, 3, 150),
+        lambda: scale.finished(100_000),
+        lambda: scale.adoption_growth(2_000 if quick else 10_000, 100_000),
+        *(
+            ()
+            if quick
+            else (
+                lambda: scale.first_create(1_000_000, 30, 200),
+                lambda: scale.one_wrong(1_000_000, 200),
+                lambda: scale.looked_at(1_000_000),
+            )
+        ),
     )
 
 
