@@ -117,7 +117,7 @@ class Night:
             remembers_refusals=rng.random() < 0.4 and not self.restores,
             in_work=rng.choice((0.0, 0.0, 0.0, 3.0)),
             success=rng.choice((200, 201, 202)),
-            same_upload=rng.random() < 0.7 or self.restores,
+            same_upload=rng.random() < 0.7,
             file_life=365 * DAY if self.restores else rng.choice((600.0, 6 * HOUR, 365 * DAY, 365 * DAY)),
             reference_code=rng.choice(((400, "validation_failed"), (404, "not_found"))),
             shared=rng.random() < 0.3 and not self.restores,
@@ -127,7 +127,7 @@ class Night:
 
     def _manuscript(self, name: str) -> Manuscript:
         rng = self.rng
-        count = 30 if rng.random() < 0.015 else rng.choice((1, 1, 2, 2, 2, 3, 3, 4, 5, 8))
+        count = 30 if rng.random() < 0.01 else rng.choice((1, 1, 2, 2, 2, 3, 3, 4, 5, 7))
         header = Manifest(
             name,
             f"/{name}.yaml",
@@ -155,7 +155,7 @@ class Night:
         """Run it. Raises Broken."""
         began = self.scene.timeline.now
         try:
-            for _ in range(self.rng.choice((1, 1, 1, 1, 2, 2, 4))):
+            for _ in range(self.rng.choice((1, 1, 1, 1, 1, 2, 2, 4))):
                 self._disturbed()
             self._morning()
         except Exception as error:
@@ -331,7 +331,7 @@ class Night:
                 raise Broken(f"task {task} is left although all is calm and no budget forbids it")
 
     def _finished_is_no_op(self, ended: Ended) -> None:
-        if ended.code is not ExitCode.DONE or self.rng.random() > 0.2:
+        if ended.code is not ExitCode.DONE or self.rng.random() > 0.12:
             return
         owed = sum(row.state == "failed" and row.capture > row.refund for row in self.scene.audit.rows)
         requests = self.scene.network.sent

@@ -13,7 +13,7 @@ import pytest
 from tests.simulation.night import run_nights
 from tests.simulation.troubles import Tally, Trouble
 
-CHUNK = 250
+CHUNK = 500
 """Nights of one test: few enough to be spread over cores, enough for every trouble to come about in them."""
 
 FIRST = int(os.environ.get("BATCHGEN_FIRST", "1"))
@@ -22,7 +22,7 @@ SEED = int(os.environ.get("BATCHGEN_SEED", "0"))
 CHUNKS = [range(SEED, SEED + 1)] if SEED else [range(at, min(at + CHUNK, FIRST + NIGHTS)) for at in range(FIRST, FIRST + NIGHTS, CHUNK)]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seeds", CHUNKS, ids=[f"{seeds[0]}-{seeds[-1]}" for seeds in CHUNKS])
 def test_nights(seeds: range, tally: Tally) -> None:
     """Whatever goes wrong: nothing is charged twice, no budget exceeded, no render lost, no credit unexplained, and all ends well."""
