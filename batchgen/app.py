@@ -14,17 +14,13 @@ import math
 import random
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 from uuid import uuid4
 
-import anyio
-
 from batchgen.catalogue import Billing, Catalogue, price_params, prompt_units
-from batchgen.core.answers import Answer, Balance
 from batchgen.core.budget import Budgets
 from batchgen.core.changes import explained
 from batchgen.core.engine import Engine
@@ -36,7 +32,7 @@ from batchgen.core.losses import Census, delivery, pages, records_of
 from batchgen.core.messages import Ended, FetchDue
 from batchgen.core.model import Instant, Spec
 from batchgen.core.policy import Given, Quote, Quoter
-from batchgen.core.ports import Api, Ledger, Media, Watch
+from batchgen.core.ports import Ledger, Watch
 from batchgen.core.pricing import Prices, price_key
 from batchgen.core.resolve import Decision, InDoubt, resolve
 from batchgen.core.states import AttemptState, TaskState
@@ -52,9 +48,7 @@ from batchgen.notices import Herald
 from batchgen.notices.words import Place
 from batchgen.rivya.wire import compose
 from batchgen.runner import Runner, SystemClock, settle
-from batchgen.sandbox import SANDBOX_KEY
-from batchgen.sandbox.account import Account
-from batchgen.sandbox.faults import Faults
+from batchgen.service import service
 from batchgen.settings import Settings
 
 ALL_RUNS = 100_000
@@ -62,8 +56,6 @@ ALL_RUNS = 100_000
 
 CHUNK = 1000
 """Tasks looked up in the ledger at once."""
-
-T = TypeVar("T")
 
 
 def check(paths: Sequence[Path], settings: Settings | None = None) -> Checked:
@@ -289,7 +281,7 @@ async def _drive(settings: Settings, ledger: Store, begun: RunFacts, desired: _D
         ended = settle(engine, ledger, clock.now())
         ledger.end_run(begun.id, ended, clock.now())
         return ended
-    async with _service(settings) as (api, media):
+    async with service(settings) as (api, media):
         return await Runner(engine, ledger, api, media, clock=clock, watch=watch, run_id=begun.id).drive()
 
 
@@ -348,73 +340,6 @@ def steer(settings: Settings, control: Control) -> bool:
         while not (obeyed := ledger.obeyed(row)) and ledger.held and time.monotonic() < patience:
             time.sleep(0.1)
     return obeyed
-
-
-# ---------------------------------------------------------------- the service, real or not
-
-
-@asynccontextmanager
-async def _service(settings: Settings) -> AsyncIterator[tuple[Api, Media]]:
-    # Imported here because httpx takes 0.1 s: `plan`, and a run of a finished manifest, ask nobody.
-    from batchgen.media import Downloads  # noqa: PLC0415
-    from batchgen.rivya.client import Client  # noqa: PLC0415
-
-    with _address(settings) as (address, key):
-        async with Client(address, key) as api, Downloads(settings.outputs, allow_loopback=settings.local_service) as media:
-            yield api, media
-
-
-@contextmanager
-def _address(settings: Settings, *, keyless: bool = False) -> Iterator[tuple[str, str | None]]:
-    """Give the API's address and the key for it; with --sandbox, the sandbox's, which is started here."""
-    if not settings.sandbox:
-        yield settings.address, None if keyless else settings.key.reveal()
-        return
-    # Imported here because a web server is slow to import, and only sandbox runs need it.
-    from batchgen.sandbox.app import build  # noqa: PLC0415
-    from batchgen.sandbox.serve import in_process  # noqa: PLC0415
-
-    with _account(settings) as account, in_process(build(account, Faults.parse(settings.faults)), port=account.port) as address:
-        account.port = int(address.rpartition(":")[2])
-        yield address, SANDBOX_KEY
-
-
-def ask_balance(settings: Settings) -> Answer[Balance]:
-    """Ask for the account's credits."""
-    return _ask(settings, lambda api: api.balance())
-
-
-def ask_models(settings: Settings) -> Answer[list[object]]:
-    """Ask for the models; that needs no key."""
-    return _ask(settings, lambda api: api.models(), keyless=True)
-
-
-def _ask(settings: Settings, question: Callable[[Api], Awaitable[T]], *, keyless: bool = False) -> T:
-    from batchgen.rivya.client import Client  # noqa: PLC0415 - see _service
-
-    async def ask() -> T:
-        with _address(settings, keyless=keyless) as (address, key):
-            async with Client(address, key) as api:
-                return await question(api)
-
-    return anyio.run(ask)
-
-
-def serve_sandbox(settings: Settings, *, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Serve the sandbox until SIGINT or SIGTERM. `ready` is told the base URL. Raises UsageError if the port cannot be had."""
-    # Imported here because a web server is slow to import, and only this command and sandbox runs need it.
-    from batchgen.sandbox.app import build  # noqa: PLC0415
-    from batchgen.sandbox.serve import serve  # noqa: PLC0415
-
-    with _account(settings) as account:
-        serve(build(account, Faults.parse(settings.faults)), host=host, port=port, ready=ready)
-
-
-@contextmanager
-def _account(settings: Settings) -> Iterator[Account]:
-    settings.books.parent.mkdir(parents=True, exist_ok=True)
-    with Account(settings.books, starting_credits=settings.sandbox_credits) as account:
-        yield account
 
 
 # ---------------------------------------------------------------- reading

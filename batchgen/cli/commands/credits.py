@@ -7,7 +7,7 @@ from typing import Unpack
 
 import click
 
-from batchgen import app
+from batchgen import app, service
 from batchgen.cli.group import closing
 from batchgen.cli.options import facts, talk
 from batchgen.cli.screen import Screen
@@ -27,7 +27,7 @@ from batchgen.report.credits import credits_document, credits_text
 def command(screen: Screen, **options: Unpack[Where]) -> ExitCode:
     """Ask the server for the balance, and add up what this ledger spent and holds: today, this month and in all."""
     settings = settings_for(screen, options)
-    balance = balance_of(app.ask_balance(settings))
+    balance = balance_of(service.ask_balance(settings))
     with app.reading(settings) as ledger:
         money = ledger.money(settings.calendar(time.time()))
     screen.document(credits_document(balance, money)) if screen.json else screen.out(credits_text(balance, money))

@@ -6,7 +6,7 @@ from typing import Unpack
 
 import click
 
-from batchgen import app
+from batchgen import service
 from batchgen.catalogue import Catalogue
 from batchgen.cli.group import closing
 from batchgen.cli.options import facts, talk
@@ -38,7 +38,7 @@ def command(screen: Screen, **options: Unpack[Options]) -> ExitCode:
     catalogue = Catalogue.shipped()
     fresh = False
     if not options["offline"]:
-        answer = app.ask_models(settings_for(screen, options))
+        answer = service.ask_models(settings_for(screen, options))
         fresh = answer.value is not None
         catalogue = catalogue.merge(answer.value or ())
         if not fresh:

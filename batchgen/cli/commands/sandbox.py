@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from batchgen import app
+from batchgen import service
 from batchgen.cli.group import closing
 from batchgen.cli.options import talk
 from batchgen.cli.screen import Screen
@@ -30,5 +30,5 @@ def command(screen: Screen, host: str, port: int, faults: str | None) -> ExitCod
         screen.say(f"The sandbox answers at {address}; its account is {settings.books}. Ctrl-C ends it. In another shell:")
         screen.out(f"export RIVYA_BASE_URL={address} RIVYA_API_KEY={SANDBOX_KEY}")
 
-    app.serve_sandbox(settings, host=host, port=port, ready=ready)
+    service.serve_sandbox(settings, host=host, port=port, ready=ready)
     return ExitCode.DONE
