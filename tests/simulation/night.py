@@ -155,7 +155,7 @@ class Night:
         """Run it. Raises Broken."""
         began = self.scene.timeline.now
         try:
-            for _ in range(self.rng.choice((1, 1, 1, 1, 1, 2, 2, 4))):
+            for _ in range(self.rng.choice((3, 4) if self.restores else (1, 1, 1, 1, 1, 2, 2, 4))):
                 self._disturbed()
             self._morning()
         except Exception as error:
@@ -169,6 +169,8 @@ class Night:
         rng, scene = self.rng, self.scene
         self._plan_troubles()
         fuse = Fuse(rng.choice((None, None, rng.randint(1, 25), rng.randint(1, 60), rng.randint(1, 300))))
+        if self.restores and self.backup is None:
+            fuse = Fuse(rng.randint(3, 30))  # an early backup, so that much is forgotten
         self._start(self._errand(), fuse)
         self._check()
         scene.timeline.sleep_until(scene.timeline.now + rng.choice((0.0, 5.0, 60.0, 600.0, 2 * HOUR, DAY, 3 * DAY)))
