@@ -44,7 +44,7 @@ from batchgen.core.messages import (
     StopReason,
 )
 from batchgen.core.model import Instant
-from batchgen.core.ports import Api, Clock, Ledger, Media, Watch
+from batchgen.core.ports import LEFT, Api, Clock, Ledger, Media, Watch
 
 DRAIN = 8.0
 """Seconds that what is in the air may take to land after a signal.
@@ -137,6 +137,7 @@ class Runner:
             case _:
                 sent_at = self.clock.now()
                 self.engine.sent(sent_at)
+                LEFT.set(lambda: self.engine.left(sent_at, self.clock.now()))
                 event = Answered(request, await self._call(request), sent_at)
         await self._send.send(event)
 

@@ -120,6 +120,10 @@ class Engine:
         """Take note that a request of the last step left: the rate counts from there, not from before the commit."""
         self._desk.pace.sent(at)
 
+    def left(self, sent: Instant, at: Instant) -> None:
+        """Take note that the bytes of the request that was sent at `sent` left at `at`."""
+        self._desk.pace.left(sent, at)
+
     def step(self, now: Instant, events: Iterable[Event]) -> Step:
         """Take what happened by `now`, and say what to do about it."""
         desk = self._desk

@@ -10,6 +10,7 @@ Deliberately absent: bursts. A small night would end some seconds earlier, if th
 from __future__ import annotations
 
 import math
+from bisect import bisect
 from collections import deque
 
 from batchgen.core.model import Instant
@@ -85,6 +86,12 @@ class Pace:
             self._left[-self._leaving] = at
             self._leaving -= 1
             self._slot = max(self._slot, at - SLACK + self.interval * self.factor)
+
+    def left(self, sent: Instant, at: Instant) -> None:
+        """Take note that the bytes of the request that was noted as sent at `sent` left only at `at`."""
+        if sent in self._left:
+            self._left.remove(sent)
+            self._left.insert(min(bisect(self._left, at), len(self._left) - self._leaving), at)  # the oldest stays first
 
     def slow_down(self, now: Instant, dice: Dice, *, after: float | None, sent_at: Instant) -> Instant:
         """Take a 429 (or a service that is switched off): nothing leaves before the returned instant.

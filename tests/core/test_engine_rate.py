@@ -54,7 +54,8 @@ def test_a_request_counts_from_when_it_left() -> None:
     """A commit that took half a second does not let the next request come too early."""
     made, requests = begun(a_book(some_tasks(2)), Policy(requests_per_minute=60.0), prices={"kling-2-6?": 5})
     assert len(requests) == 1
-    made.sent(START + 0.5)
+    made.sent(START + 0.4)
+    made.left(START + 0.4, START + 0.5)
     assert not made.step(START + 1.2, []).requests
     assert made.step(START + 1.52, []).requests
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -127,6 +129,39 @@ def test_a_second_is_counted_from_when_requests_left() -> None:
         times.append(now)
     assert max(windows(times, 1.0)) <= 10
     assert (len(times) - 1) / (times[-1] - times[0]) >= 0.97 * 10
+
+
+def test_bytes_that_leave_late_count_when_they_left() -> None:
+    """A busy machine may lose time between a request and its bytes, also so that a later request overtakes it."""
+    dice, pace, now, times = Random(1), Pace(600.0, 0.0), START, list[float]()  # noqa: S311 - jitter
+    late: list[tuple[float, float]] = []
+    while len(times) < 400:
+        now = max(now, pace.next_at)
+        for one in sorted(late, key=lambda one: one[1]):
+            if one[1] <= now:
+                pace.left(*one)
+                late.remove(one)
+        now = max(now, pace.next_at)
+        pace.take(now)
+        pace.sent(now)
+        late.append((now, now + (dice.uniform(0.03, 0.15) if dice.random() < 0.1 else 0.001)))
+        times.append(late[-1][1])
+    times.sort()
+    assert max(windows(times, 1.0)) <= 10
+    assert (len(times) - 1) / (times[-1] - times[0]) >= 0.96 * 10
+
+
+def test_bytes_may_leave_while_others_wait_for_their_commit() -> None:
+    """What is about to leave stays the newest."""
+    pace = Pace(180.0, 0.0)
+    pace.take(START)
+    pace.sent(START)
+    pace.take(START + 0.4)
+    pace.left(START, START + 0.5)
+    pace.left(START, START + 9.0)
+    pace.sent(START + 0.6)
+    pace.take(START + 0.8)
+    assert pace.next_at == pytest.approx(START + 0.5 + 3 * pace.interval)
 
 
 def test_what_was_never_counted_is_not_sent() -> None:
