@@ -29,12 +29,12 @@ _IN_DOUBT = (
     .join(tasks, tasks.c.id == unindexed(attempts.c.task_id))
     .where(LIVE_ATTEMPT, attempts.c.state == AttemptState.IN_DOUBT, unindexed(tasks.c.manifest_id) == _OF)
 )
-_WAITING = (
-    sa.select(*tasks.c["ident", "spec", "fingerprint", "output", "line", "position"])
-    .where(DUE, tasks.c.manifest_id == _OF, tasks.c.position > sa.bindparam("after"))
-    .order_by(tasks.c.position)
-    .limit(PAGE)
+_DUE_TASKS = (
+    sa.select().where(DUE, tasks.c.manifest_id == _OF, tasks.c.position > sa.bindparam("after")).order_by(tasks.c.position).limit(PAGE)
 )
+_WAITING = _DUE_TASKS.add_columns(*tasks.c["ident", "spec", "fingerprint", "output", "line", "position"])
+_EMPTY: sa.ColumnElement[str] = sa.literal_column("''")
+_WAITING_ON = _DUE_TASKS.add_columns(*tasks.c["ident", "spec"], _EMPTY, _EMPTY, sa.literal_column("0"), tasks.c.position)
 _PAIRS = (
     sa.select(*tasks.c["id", "ident", "state", "fingerprint", "spec", "output", "line", "position"], attempts.c.state.label("live"))
     .select_from(tasks)
@@ -92,16 +92,19 @@ def in_doubt(connection: sa.Connection, manifest: str) -> int:
 
 
 def waiting(connect: Connect, manifest: str) -> Iterator[list[Ready]]:
-    """Yield the wanted pending tasks in their order, as the manifest wrote them, page by page."""
-    after = -1
+    """Yield the wanted pending tasks in their order, as the manifest wrote them, page by page.
+
+    For a plan, which names the first few and counts the rest: after the first page fingerprint, output and line are left empty.
+    """
+    after, query = -1, _WAITING
     while True:
         with connect() as connection:
-            page = connection.execute(_WAITING, {"manifest": manifest, "after": after}).all()
+            page = connection.execute(query, {"manifest": manifest, "after": after}).all()
         if page:
             yield [(ident, *parted(spec), fingerprint, output, line) for ident, spec, fingerprint, output, line, _ in page]
         if len(page) < PAGE:
             return
-        after = page[-1].position
+        after, query = page[-1].position, _WAITING_ON
 
 
 def kept(connect: Connect, manifest: str, wanted: Sequence[TaskState]) -> Iterator[tuple[Task, KnownTask]]:

@@ -154,7 +154,9 @@ def _wanted(wanted: TaskQuery) -> sa.Select[tuple[object, ...]]:
     if wanted.manifest:
         query = query.where(tables.manifests.c.name == wanted.manifest)
     if wanted.states:
-        query = query.where(tables.tasks.c.state.in_(wanted.states))
+        # manifest and wanted are named only for the index on (manifest, wanted, state)
+        these = tables.tasks.c.manifest_id.in_(sa.select(tables.manifests.c.id)), tables.tasks.c.wanted.in_((sa.true(), sa.false()))
+        query = query.where(*these, tables.tasks.c.state.in_(wanted.states))
     if not wanted.removed:
         query = query.where(tables.tasks.c.wanted == sa.true())
     if wanted.run is not None:
