@@ -173,6 +173,7 @@ async def run(checked: Checked, settings: Settings, asked: RunAsked, *, watch: W
         begun = ledger.begin_run(asked, resumes=None, at=now)
         for loaded in checked.manifests:
             adopt(ledger, loaded, begun)
+        ledger.adopted(begun.id)
         names = [loaded.header.name for loaded in checked.manifests]
         herald.begins(names)
         return herald.over(await _drive(settings, ledger, begun, _Desired(names), herald.watching(watch)))
@@ -193,9 +194,9 @@ async def resume(settings: Settings, *, watch: Watch, max_duration: float | None
             until = min(now + max_duration, until or math.inf)
         asked = replace(last.asked, command="resume", retry_failed=False, until=until)
         names = [facts.name for facts in ledger.manifests()]
-        if missed := sorted(set(asked.manifests) - set(names)):
+        if not last.adopted:
             # Killed, or the disk was full, while its tasks were written: to call that finished would be a lie.
-            wrong = f"the last run ended before the tasks of {', '.join(missed)} were in the ledger {ledger.place}"
+            wrong = f"the last run ended before all of its tasks were in the ledger {ledger.place}"
             raise UsageError(f"{wrong}; start it again with `batchgen run MANIFEST...`")
         begun = ledger.begin_run(asked, resumes=last.id, at=now)
         desired = _Desired(names, frozenset(names) - frozenset(asked.manifests))

@@ -101,7 +101,10 @@ class RunAsked:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """A run. `root` is the run whose budgets it counts on: its own id, or that of the run it resumed."""
+    """A run. `root` is the run whose budgets it counts on: its own id, or that of the run it resumed.
+
+    `adopted` is False until the tasks of all its manifests are in the ledger: before that it cannot be resumed.
+    """
 
     id: int
     root: int
@@ -112,6 +115,7 @@ class RunFacts:
     reason: str
     pid: int
     host: str
+    adopted: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,10 @@ class Ledger(Protocol):
         """Write a run's beginning. `resumes` is the run whose budgets it counts on."""
         ...
 
+    def adopted(self, run: int) -> None:
+        """Write that the tasks of all of a run's manifests are in the ledger: from here on it can be resumed."""
+        ...
+
     def end_run(self, run: int, ended: Ended, at: Instant) -> None:
         """Write a run's end."""
         ...

@@ -52,6 +52,7 @@ def runs(connection: sa.Connection, limit: int) -> tuple[RunFacts, ...]:
             reason=row.reason,
             pid=row.pid,
             host=row.host,
+            adopted=row.adopted,
         )
         for row in connection.execute(query)
     )

@@ -178,12 +178,25 @@ class Store:
         """Write a run's beginning. `resumes` is the run whose budgets it counts on."""
         with self._write() as connection:
             root = None if resumes is None else _root(connection, resumes)
-            row = {"root": root, "asked": asked_text(asked), "started_at": at, "pid": os.getpid(), "host": socket.gethostname()}
+            adopted = resumes is not None and bool(connection.scalar(sa.select(runs.c.adopted).where(runs.c.id == resumes)))
+            row = {
+                "root": root,
+                "adopted": adopted,
+                "asked": asked_text(asked),
+                "started_at": at,
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+            }
             inserted = connection.execute(sa.insert(runs), row).inserted_primary_key
             assert inserted is not None
             if root is None:
                 connection.execute(sa.update(runs).where(runs.c.id == inserted[0]).values(root=inserted[0]))
             return reads.runs(connection, 1)[0]
+
+    def adopted(self, run: int) -> None:
+        """Write that the tasks of all of a run's manifests are in the ledger: from here on it can be resumed."""
+        with self._write() as connection:
+            connection.execute(sa.update(runs).where(runs.c.id == run).values(adopted=True))
 
     def end_run(self, run: int, ended: Ended, at: Instant) -> None:
         """Write a run's end."""

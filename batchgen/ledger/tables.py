@@ -103,6 +103,7 @@ runs = sa.Table(
     _to("runs.id", "root", nullable=True),  # NULL only between the insert and the update that names the row itself
     _words("asked", None),
     sa.Column("started_at", Utc, nullable=False),
+    sa.Column("adopted", sa.Boolean, nullable=False, server_default=sa.false()),  # all its manifests' tasks are in the ledger
     sa.Column("ended_at", Utc),
     sa.Column("exit_code", sa.Integer),
     _words("reason"),

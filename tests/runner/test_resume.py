@@ -234,6 +234,16 @@ def test_no_file_without_a_row(place: Place) -> None:
     assert all((place.settings.outputs / name).stat().st_size == size for name, size in rows.items())
 
 
+def test_run_that_adopted_an_edit_in_part(place: Place) -> None:
+    """A run of an edited manifest that died before its tasks were in the ledger is not resumed with the old ones."""
+    manifest = place.images(1)
+    assert place.run(manifest).code == ExitCode.DONE
+    with empty_ledger(place.settings) as ledger:
+        ledger.begin_run(ledger.runs()[0].asked, resumes=None, at=1.8e9)
+    with pytest.raises(UsageError, match="batchgen run MANIFEST"):
+        place.resume()
+
+
 def test_run_that_never_began(place: Place) -> None:
     """A run that died before its tasks were in the ledger is not resumed as if it were finished: it must be started again."""
     with empty_ledger(place.settings) as ledger:
