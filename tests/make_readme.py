@@ -107,6 +107,11 @@ def diagram(name: str, moves: Mapping[State, Mapping[Move, State]]) -> str:
     return "\n".join(lines)
 
 
+def python() -> str:
+    """Return the example of the Python API, which a test runs."""
+    return f"```python\n{(ROOT / 'tests' / 'api' / 'example.py').read_text(encoding='utf-8')}```"
+
+
 SECTIONS: Mapping[str, Callable[[], str]] = {
     "manifest": manifest,
     "example": example,
@@ -114,6 +119,7 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "settings": settings,
     "exit codes": exit_codes,
     "states": states,
+    "python": python,
 }
 
 
