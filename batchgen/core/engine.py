@@ -61,7 +61,7 @@ IN_THE_AIR = 24
 LONGEST_WAIT = 3600.0
 """Seconds of Retry-After that a run waits for. For a longer one it ends, and the ledger keeps until when nothing may leave."""
 
-TURNS = 3
+TURNS = 5
 """Of so many requests one is a look, while there is also something to buy."""
 
 REMEMBER = 60.0
@@ -287,7 +287,7 @@ class Engine:
         """Return the next request of the account's rate.
 
         Buying and looking take turns, so neither starves the other; but while there is something to buy, only looks
-        that are hardly wasted have a turn, and buying has two of three: the night ends with the last render, so that must
+        that are hardly wasted have a turn, and buying has four of five: the night ends with the last render, so that must
         begin early.
         """
         if self._wants_balance() and self._desk.now >= self._balance_at:

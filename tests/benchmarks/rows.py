@@ -124,8 +124,20 @@ def throughput(tasks: int, rounds: int) -> tuple[Row, Row, Row]:
     per_task = statistics.median(commits)
     name = f"{tasks} tasks, 20 in flight: create, poll, download of 20 KB"
     return (
-        Row(f"{name}: tasks a second", f"{speed[0]:.0f}", "at least 300", speed[0] >= 300, f"bare loop {speed[1]:.0f}/s"),
-        Row(f"{name}: wall time against a bare loop with the same client", f"{ratio:.2f}", "at most 1.5", ratio <= 1.5, f"{rounds} rounds"),
+        Row(
+            f"{name}: tasks a second",
+            f"{speed[0]:.0f}",
+            "at least 300",
+            speed[0] >= 300,
+            f"best of {rounds} rounds; bare loop {speed[1]:.0f}/s",
+        ),
+        Row(
+            f"{name}: wall time against a bare loop with the same client",
+            f"{ratio:.2f}",
+            "at most 1.5",
+            ratio <= 1.5,
+            f"median of {rounds} rounds",
+        ),
         Row("durable commits per bought task, 20 in flight", f"{per_task:.2f}", "at most 2", per_task <= 2.0, f"{tasks} tasks"),
     )
 
