@@ -171,7 +171,9 @@ class Landings:
 
     def _fail(self, live: Live, render: Render) -> None:
         fault = render.error or Fault("generation_failed", "the server says only that the render failed")
-        kept = live.hold if render.final is None else render.final
+        # What it does not say, it may have kept: no more than it reserved.
+        taken = live.hold if live.reserved is None else live.reserved
+        kept = taken if render.final is None else render.final
         self._flights.move(live, AttemptEvent.FAILED, final=render.final, fault=fault)
         self._close(live, kept)
         self._land(live)

@@ -185,6 +185,12 @@ class Audit:
         for path, sha256 in raw.execute("SELECT path, sha256 FROM outputs"):
             if not self._disk.has(path, sha256):
                 raise Broken(f"the ledger has the output {path}, the disk has not")
+        other = raw.execute(
+            "SELECT t.ident FROM tasks t JOIN attempts a ON a.task_id = t.id AND a.number = t.attempts"
+            " WHERE t.wanted AND t.state = 'done' AND a.fingerprint <> t.fingerprint"
+        ).fetchall()
+        if other:
+            raise Broken(f"done, but with a render of something else than the manifest wants: {other}")
         if raw.execute("PRAGMA foreign_key_check").fetchone():
             raise Broken("a foreign key leads nowhere")
 

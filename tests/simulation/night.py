@@ -120,6 +120,7 @@ class Night:
             same_upload=rng.random() < 0.7,
             file_life=365 * DAY if self.restores else rng.choice((600.0, 6 * HOUR, 365 * DAY, 365 * DAY)),
             reference_code=rng.choice(((400, "validation_failed"), (404, "not_found"))),
+            shows_after=rng.choice((0.0, 0.0, 2.0)),
             shared=rng.random() < 0.3 and not self.restores,
             tells=rng.choice(("both", "both", "reserved", "final")),
             renders_take=rng.choice(((1.0, 10.0), (5.0, 300.0), (60.0, 1200.0))),
@@ -314,13 +315,13 @@ class Night:
         return Errand(RunAsked("run", names), self.policy, [m.edition() for m in self.manuscripts])
 
     def _standing(self) -> tuple[list[tuple[object, object, object]], int]:
-        """Return the unfinished tasks, and how many attempts there were."""
+        """Return the unfinished tasks, and how many moves there were."""
         raw = self.ledger.raw
         rows = raw.execute(
             "SELECT f.name, t.ident, t.state FROM tasks t JOIN manifests f ON f.id = t.manifest_id"
             " WHERE t.state IN ('rendering', 'rendered') OR (t.state = 'pending' AND t.wanted)"
         ).fetchall()
-        return rows, int(raw.execute("SELECT count(*) FROM attempts").fetchone()[0])
+        return rows, int(raw.execute("SELECT count(*) FROM events WHERE moved_to <> ''").fetchone()[0])
 
     def _reason(self, manifest: object, _ident: object, state: object) -> str:
         """Return the budget that explains why a task is left, or ''."""

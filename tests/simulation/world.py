@@ -46,6 +46,7 @@ class Rules:
     first_fails: frozenset[str] = frozenset()  # prompts whose first render fails
     renders_take: tuple[float, float] = (5.0, 300.0)
     shared: bool = False  # others spend from the wallet just when it hurts
+    shows_after: float = 0.0  # seconds until a charge is seen in the balance that is told
     keeps_at_first: bool = False  # a failed render says that it keeps everything
     two_results: float = 0.1  # share of renders with two files
 
@@ -107,6 +108,7 @@ class World:
         self.purchases: dict[str, Purchase] = {}  # by task id
         self.key_works = True
         self.disabled_until = 0.0
+        self._unseen: Credits = 0  # charged, but not in the balance that is told
         self._keys: dict[str, Remembered] = {}
         self._files: dict[str, File] = {}  # by url
         self._uploads: dict[str, File] = {}  # by client_request_id
@@ -130,7 +132,7 @@ class World:
             case CheckUpload(upload=upload):
                 return self._file(upload.file_id)
             case _:
-                return self._say(200, {"current_credits": self.balance})
+                return self._say(200, {"current_credits": self.balance + self._unseen})
 
     def _gate(self) -> Reply | None:
         if not self.key_works and not self.weather.calm:
@@ -217,6 +219,8 @@ class World:
         self.purchases[purchase.task_id] = purchase
         self._keys[key] = Remembered(body, now, purchase)
         self._pay(price)
+        self._unseen += price
+        self.timeline.at(now + self.rules.shows_after, lambda: self._see(price))
         took = rng.uniform(*self.rules.renders_take)
         if self.weather.strikes(Trouble.RENDER_STALLED):
             took = rng.choice((3600.0, 6 * 3600.0, 40 * DAY))
@@ -263,6 +267,9 @@ class World:
         purchase.final = kept
         self.balance += back
 
+    def _see(self, credits: Credits) -> None:
+        self._unseen -= credits
+
     def _pay(self, credits: Credits) -> None:
         self.balance -= credits
         self.lowest_bought = min(self.lowest_bought, self.balance)
@@ -287,7 +294,8 @@ class World:
 
     def _status(self, task_id: str) -> Reply:
         purchase = self.purchases.get(task_id)
-        if purchase is None or self.timeline.now < purchase.found_from or (purchase.forgotten and purchase.state != "succeeded"):
+        forgotten = purchase is not None and purchase.forgotten and purchase.state != "succeeded" and not self.weather.calm
+        if purchase is None or forgotten or self.timeline.now < purchase.found_from:
             return self._error(404, "not_found")
         return self._show(purchase, 200)
 
