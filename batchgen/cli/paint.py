@@ -61,8 +61,8 @@ class Painter:
             start = self._up() if size == self._at or self._at is None else "\x1b[2J\x1b[H"
             self._at = size
             frame = start + "".join(f"{text}\x1b[K\n" for text in rendered) + "\x1b[J"
-            if self._write(frame):
-                self._drawn = len(rendered)
+            self._drawn = len(rendered)  # before they are: Ctrl-C may come in between, and then they must be wiped
+            self._write(frame)
 
     def above(self, text: str) -> None:
         """Write whole lines above the block, which the next `draw` puts back below them."""

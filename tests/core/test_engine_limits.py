@@ -380,7 +380,7 @@ def test_manifests_that_are_only_finished() -> None:
 def test_long_manifests_go_page_by_page() -> None:
     """Every task of 450 is bought once, whatever is retried while a page is being read."""
     world = World(render_time=0.0).script(AskStatus, *[None, None, lambda r: failed_render(r.task_id)] * 50)
-    run = drive(a_book(some_tasks(450), Manifest("m", "m", in_flight=60)), world, replace(FAST, in_flight=60))
+    run = drive(a_book(some_tasks(450), Manifest("m", "m", in_flight=60, retries=50)), world, replace(FAST, in_flight=60))
     assert code(run) is ExitCode.DONE
     assert len(world.bought) == 500
     assert all(r.limit <= 200 for r in world.sent(FetchDue) if isinstance(r, FetchDue))

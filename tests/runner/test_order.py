@@ -144,6 +144,7 @@ def driving(place: Place, manifest: Path) -> Iterator[Drive]:
         begun = store.begin_run(asked, resumes=None, at=1.8e9)
         (loaded,) = checked.manifests
         store.adopt(loaded.header, app.actions(loaded, store, asked), run=begun.id, at=1.8e9)
+        store.adopted(begun.id)
         opening = store.open_run([loaded.header.name], run=begun.id, today="2027-01-15", only="")
         given = Given(app.quoter(place.settings), compose, place.settings.calendar, lambda: 0.0)
         yield Drive(place, store, begun.id, Engine(opening, place.settings.policy(asked), given))
