@@ -53,6 +53,7 @@ from batchgen.core.retry import backoff
 from batchgen.core.states import AttemptState
 from batchgen.core.steering import DRAINED, PAUSED, Control, ControlKind
 from batchgen.core.submissions import Submissions
+from batchgen.core.verdict import verdict
 from batchgen.errors import ExitCode
 
 IN_THE_AIR = 24
@@ -336,7 +337,7 @@ class Engine:
         if not (self._drained or self._submissions.closed or desk.pace.ready(desk.now)):
             return None  # what was given back in this step may let another pass once the rate allows it
         self._stop_the_rest()
-        return self._verdict()
+        return verdict(self._desk, self._submissions.lanes.values())
 
     def _stop_the_rest(self) -> None:
         """End the way of each manifest that nothing can open again: this is asked only when nothing is at work that could."""
@@ -345,21 +346,6 @@ class Engine:
                 why = self._submissions.closed or lane.held_back or ALL_TAKEN
                 lane.stop(why)
                 self._desk.work_left = self._desk.work_left or why
-
-    def _verdict(self) -> Ended:
-        desk, lanes = self._desk, self._submissions.lanes.values()
-        if desk.undelivered:
-            return Ended(ExitCode.UNAVAILABLE, desk.undelivered)
-        if desk.in_doubt:
-            return Ended(ExitCode.IN_DOUBT, f"{desk.in_doubt} attempts are in doubt")
-        for lane in lanes:
-            if lane.broken:
-                return Ended(ExitCode.SOME_FAILED, f"manifest {lane.manifest.name} was stopped: {lane.stopped}")
-        if desk.work_left:
-            return Ended(ExitCode.STOPPED_EARLY, desk.work_left)
-        if desk.failed or desk.blocked:
-            return Ended(ExitCode.SOME_FAILED, f"{desk.failed} tasks failed, {desk.blocked} are blocked")
-        return Ended(ExitCode.DONE, "everything asked for is done")
 
     def _wake_at(self) -> Instant | None:
         desk = self._desk
