@@ -140,7 +140,13 @@ def test_a_price_that_rose_is_believed_of_no_other_params() -> None:
 def test_a_price_is_confirmed_even_if_the_server_does_not_say_what_it_reserves() -> None:
     """There would be nothing to wait for but the end of a render: the others follow once one was accepted."""
     world = World(render_time=500.0, latency=1.0)
-    world.always[SendCreate] = lambda r: Answer(Verdict.OK, replace(world.buy(START, r.key, r.body).value, reserved=None))
+
+    def silent(request: SendCreate) -> Answer[object]:
+        render = world.buy(START, request.key, request.body).value
+        assert isinstance(render, Render)
+        return Answer(Verdict.OK, replace(render, reserved=None))
+
+    world.always[SendCreate] = silent
     run = drive(a_book(some_tasks(3)), world, FAST, Stage(prices={"kling-2-6?": 5}))
     times = world.times(SendCreate)
     assert START + 1.0 <= times[1] <= times[2] < START + 5.0
