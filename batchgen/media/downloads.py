@@ -14,7 +14,6 @@ from typing import Self
 from weakref import WeakValueDictionary
 
 import anyio
-import httpx
 from anyio import from_thread, to_thread
 
 from batchgen.core.messages import DiskTrouble, Download, Downloaded
@@ -25,6 +24,7 @@ from batchgen.media.part import Part, forget
 from batchgen.media.place import Content, Shelf, adopt, names_of, place
 from batchgen.media.sniff import HEAD, kind_of
 from batchgen.media.trouble import Trouble, of_disk
+from batchgen.transport import Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Downloads:
         *,
         allow_loopback: bool = False,
         limits: Limits | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: Wire | None = None,
         resolver: Resolver = resolve,
     ) -> None:
         self._limits = limits or Limits()
