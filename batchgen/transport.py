@@ -88,11 +88,11 @@ class Sending:
     left: Callable[[], None]
     begun: bool = False  # bytes of the request may have left
 
-    async def hear(self, event: str, _: object) -> None:
-        """Take what the library tells, as `http11.send_request_headers.started`."""
+    async def hear(self, event: str, told: Mapping[str, object]) -> None:
+        """Take what the library tells, as `http11.send_request_headers.started`. What opens a proxy's tunnel is not the request."""
         if event.endswith(".send_request_headers.started"):
-            self.begun = True
-        elif event.endswith(".send_request_headers.complete"):
+            self.begun = getattr(told.get("request"), "method", b"") != b"CONNECT"
+        elif self.begun and event.endswith(".send_request_headers.complete"):
             self.left()
 
     def outcome_of(self, error: Exception) -> Verdict:

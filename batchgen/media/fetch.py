@@ -132,7 +132,7 @@ class Fetcher:
             _check_continues(response, part, note)
             part.note = replace(note, durable=part.note.durable, etag=note.etag or part.note.etag)
         else:
-            await to_thread.run_sync(part.begin, note)
+            part.begin(note)
         await self._pour(response, part)
         if note.total is not None and part.size != note.total:
             raise Trouble(DiskTrouble.CUT, f"{target.host} sent {part.size} of {note.total} bytes")
@@ -190,7 +190,7 @@ def _joined(url: str, location: str) -> str:
 
 def _finish(part: Part, rest: bytes) -> None:
     if rest:
-        part.append(rest)
+        part.append(rest, last=True)
     part.sync(noted=not part.complete or part.size > BLOCK)  # a small whole one gets its name at once, or is fetched again
 
 

@@ -109,13 +109,13 @@ async def test_saved(tmp_path: Path, wish: Wish) -> None:
     assert "authorization" not in server.asked[0]
 
 
-async def test_owner_is_asked_on_the_event_loop(tmp_path: Path, wish: Wish) -> None:
-    """The ledger's answer is not asked for in a worker thread."""
+async def test_owner_is_asked_in_the_thread_that_places(tmp_path: Path, wish: Wish) -> None:
+    """A question to the ledger holds up no other request on the event loop."""
     asked: list[str] = []
     here = threading.get_ident()
 
     def owner(path: str) -> tuple[str, int] | None:
-        assert threading.get_ident() == here
+        assert threading.get_ident() != here
         asked.append(path)
         return None
 

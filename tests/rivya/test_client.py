@@ -19,7 +19,7 @@ from anyio.abc import SocketStream
 from batchgen import __version__
 from batchgen.core.answers import RenderStatus, Verdict
 from batchgen.core.messages import SendUpload
-from batchgen.core.ports import Api
+from batchgen.core.ports import LEFT, Api
 from batchgen.errors import UsageError
 from batchgen.rivya.client import Client, Patience
 from batchgen.rivya.wire import BODY_LIMIT
@@ -238,11 +238,11 @@ async def test_what_begins_to_leave_is_heard_in_time() -> None:
     """Bytes count as gone when the library begins to send them; the caller is told when it has."""
     told: list[str] = []
     sending = Sending(lambda: told.append("left"))
-    await sending.hear("connection.connect_tcp.complete", None)
+    await sending.hear("connection.connect_tcp.complete", {})
     assert (sending.begun, told) == (False, [])
-    await sending.hear("http11.send_request_headers.started", None)
+    await sending.hear("http11.send_request_headers.started", {"request": httpx2.Request("POST", "https://rivya.ai")})
     assert (sending.begun, told) == (True, [])
-    await sending.hear("http11.send_request_headers.complete", None)
+    await sending.hear("http11.send_request_headers.complete", {"return_value": None})
     assert (sending.begun, told) == (True, ["left"])
 
 
@@ -286,6 +286,52 @@ async def test_no_server_is_unsent() -> None:
         port = listener.extra_attributes[anyio.abc.SocketAttribute.local_port]()
     async with Client(f"http://127.0.0.1:{port}", KEY) as api:
         assert (await api.create(b"{}", "bg-1")).verdict is Verdict.UNSENT
+
+
+async def test_a_broken_tls_handshake_is_unsent(serve: Serve) -> None:
+    """The request itself goes only through a connection that is secure."""
+    heard = bytearray()
+
+    async def handler(stream: SocketStream) -> None:
+        heard.extend(await stream.receive())
+        await stream.send(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+    async with serve(handler) as url, Client(url.replace("http:", "https:"), KEY) as api:
+        assert (await api.create(b"{}", "bg-1")).verdict is Verdict.UNSENT
+    assert b"generations" not in heard
+
+
+async def test_a_tunnel_that_the_proxy_refuses_is_unsent(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy hears where to, and nothing of the request; nobody is told that the request left."""
+    heard = bytearray()
+    LEFT.set(lambda: heard.extend(b"left"))
+
+    async def handler(stream: SocketStream) -> None:
+        heard.extend(await read_head(stream))
+        await stream.send(http(b"no", "403 Forbidden"))
+
+    async with serve(handler) as url:
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        async with Client("https://rivya.example", KEY) as api:
+            assert (await api.create(b"{}", "bg-1")).verdict is Verdict.UNSENT
+    assert heard.startswith(b"CONNECT rivya.example:443")
+    assert heard.endswith(b"\r\n\r\n")  # not "left"
+    assert KEY.encode() not in heard
+
+
+async def test_a_kept_connection_that_breaks_under_a_request_is_lost(serve: Serve) -> None:
+    """The second request goes through the first's connection and arrives whole; that nothing answers proves nothing."""
+    heads: list[bytes] = []
+
+    async def handler(stream: SocketStream) -> None:
+        heads.append(await read_head(stream))
+        await stream.send(http(json.dumps(CREATED).encode(), "202 Accepted"))
+        heads.append(await read_head(stream))
+
+    async with serve(handler) as url, Client(url, KEY) as api:
+        assert (await api.create(b"{}", "bg-1")).verdict is Verdict.OK
+        assert (await api.create(b"{}", "bg-2")).verdict is Verdict.LOST
+    assert len(heads) == 2
 
 
 async def test_unknown_host_is_unsent() -> None:
