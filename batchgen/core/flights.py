@@ -62,6 +62,7 @@ class Flights:
             wanted=True,
             key=key,
             number=due.attempts + 1,
+            alike=due.alike + 1,
             fingerprint=due.fingerprint,
             body=body,
             state=AttemptState.SUBMITTING,

@@ -7,6 +7,7 @@ releases together make up the holds.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from batchgen.core.answers import NOT_DONE, Answer, Fault, Render, RenderStatus, Verdict
@@ -15,7 +16,7 @@ from batchgen.core.desk import Desk
 from batchgen.core.flights import Flights
 from batchgen.core.live import Live
 from batchgen.core.messages import MoneyKind, MoneyMoved
-from batchgen.core.model import Credits, DueTask
+from batchgen.core.model import Credits
 from batchgen.core.policy import OnLostAnswer
 from batchgen.core.pricing import paid
 from batchgen.core.retry import Fate, backoff, judge_create
@@ -61,6 +62,8 @@ class Landings:
         live.lane.accepted += 1
         self._flights.move(live, AttemptEvent.ACCEPTED, task_id=render.task_id, reserved=render.reserved)
         self._reserve(live, render)
+        if live.alike:  # bought in this run: what an earlier one bought was bought at an earlier price
+            self._desk.prices.confirm(live.price_key, live.key)
         if render.status in {RenderStatus.SUCCEEDED, RenderStatus.FAILED}:
             self._seen(live, render)
         else:
@@ -162,7 +165,8 @@ class Landings:
         self._desk.looks.saw(live.price_key, max(0.0, live.looked_at - live.accepted_at), self._desk.now - live.accepted_at)
         live.final, live.urls, live.ended_at = cost, render.urls, self._desk.now
         self._flights.move(live, AttemptEvent.SUCCEEDED, final=render.final, urls=render.urls)
-        self._desk.prices.saw(live.price_key, cost)
+        if cost > (live.reserved or 0):
+            self._desk.prices.saw(live.price_key, cost)
         self._close(live, cost)
         self._flights.move_task(live, TaskEvent.RENDERED, "")
         live.lane.in_flight -= 1
@@ -210,8 +214,11 @@ class Landings:
     def number(self, live: Live, *, failures: int | None = None) -> None:
         """Count an attempt that ended, so that the next one has a number, and so an id, of its own."""
         due = live.due
-        live.due = DueTask(
-            due.row, due.task, due.fingerprint, max(due.attempts, live.number), due.failures if failures is None else failures
+        live.due = replace(
+            due,
+            attempts=max(due.attempts, live.number),
+            failures=due.failures if failures is None else failures,
+            alike=max(due.alike, live.alike),  # what was launched in this run has its task's own fingerprint
         )
 
     def _break(self, live: Live, *, refused: bool) -> None:

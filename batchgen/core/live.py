@@ -19,6 +19,7 @@ class Live:
     wanted: bool
     key: str
     number: int
+    alike: int  # which attempt at its fingerprint it is; 0: an earlier run's, which its task's count has already
     fingerprint: str
     body: bytes
     state: AttemptState
@@ -74,6 +75,7 @@ def take_over(fact: LiveAttempt, lane: Lane) -> Live:
         wanted=fact.wanted,
         key=fact.key,
         number=fact.number,
+        alike=0,
         fingerprint=fact.fingerprint,
         body=fact.body,
         state=fact.state,

@@ -160,7 +160,8 @@ class KnownTask:
 class DueTask:
     """A task to submit.
 
-    `row` is its number in the ledger, `attempts` how many it has had, `failures` how many of them failed since it was last due afresh.
+    `row` is its number in the ledger, `attempts` how many it has had, `failures` how many of them failed since it was last due afresh,
+    `alike` how many of them were at this fingerprint: they number the next purchase's id.
     """
 
     row: int
@@ -168,12 +169,14 @@ class DueTask:
     fingerprint: str
     attempts: int = 0
     failures: int = 0
+    alike: int = 0
 
 
-def client_request_id(manifest: str, task: str, fingerprint: str, number: int) -> str:
-    """The id of attempt `number` (1, 2, ...).
+def client_request_id(manifest: str, task: str, fingerprint: str, nth: int) -> str:
+    """The id of the `nth` attempt (1, 2, ...) at this fingerprint of a task.
 
-    It is a pure function, so that even a ledger restored from an old backup asks for the same purchase and not for another.
+    It is a pure function, so that even a ledger restored from an old backup asks for the same purchase and not for another. Attempts
+    at other fingerprints do not count: the old backup may know nothing of what was bought before the manifest was edited.
     """
-    text = "\x00".join((manifest, task, fingerprint, str(number)))
+    text = "\x00".join((manifest, task, fingerprint, str(nth)))
     return "bg-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:KEY_LENGTH]

@@ -27,6 +27,9 @@ UNTIL = "the time given by --until or --max-duration has come"
 MAX_TASKS = "--max-tasks"
 """How the reasons begin for which a run ends early as it was told to."""
 
+LATER = NOT_DONE | {Verdict.LOST, Verdict.CONFLICT}
+"""Answers after which an upload is tried again; after a conflict, which says nothing against the file, under another key."""
+
 AHEAD = 4
 """Tasks beyond the free places whose references are uploaded in advance."""
 
@@ -188,7 +191,7 @@ class Submissions:
         return None
 
     def _launch(self, lane: Lane, due: DueTask) -> SendCreate:
-        key = client_request_id(due.task.manifest, due.task.id, due.fingerprint, due.attempts + 1)
+        key = client_request_id(due.task.manifest, due.task.id, due.fingerprint, due.alike + 1)
         used = {r.sha256: self.uploads.known[r.sha256] for r in due.task.spec.references if r.sha256}
         body = self._compose(due.task.spec, used, key)
         self.bought += 1
@@ -207,7 +210,7 @@ class Submissions:
             return None
         pending.in_air = True
         self.uploads.airborne += 1
-        return SendUpload(pending.reference, pending.model, upload_key(pending.reference))
+        return SendUpload(pending.reference, pending.model, upload_key(pending.reference, pending.conflicts))
 
     def uploaded(self, request: SendUpload, answer: Answer[StoredFile]) -> None:
         """Take the answer to an upload."""
@@ -216,7 +219,8 @@ class Submissions:
         pending.in_air = False
         if answer.verdict is Verdict.OK and answer.value is not None:
             self._store(request.reference, answer.value)
-        elif answer.verdict in NOT_DONE or answer.verdict is Verdict.LOST:
+        elif answer.verdict in LATER:
+            pending.conflicts += answer.verdict is Verdict.CONFLICT
             self._upload_later(pending, answer)
         else:
             self._upload_refused(pending, answer)

@@ -19,6 +19,7 @@ class Pending:
     trouble_since: Instant | None = None
     not_before: Instant = 0.0
     in_air: bool = False
+    conflicts: int = 0  # keys that the server knows with another request
 
 
 @dataclass(slots=True)
@@ -51,6 +52,10 @@ class Uploads:
         return min((p.not_before for p in self.pending.values() if not p.in_air and p.not_before > now), default=None)
 
 
-def upload_key(reference: Reference) -> str:
-    """The client_request_id of an upload: a pure function of the content, so that a repeat is recognisable."""
-    return "bg-file-" + hashlib.sha256(reference.sha256.encode()).hexdigest()[:40]
+def upload_key(reference: Reference, conflicts: int = 0) -> str:
+    """The client_request_id of an upload: a pure function of the content, so that a repeat is recognisable.
+
+    After a conflict it is another one. A purchase may never do that; an upload costs nothing, so the worst is a file twice.
+    """
+    text = f"{reference.sha256}\x00{conflicts}" if conflicts else reference.sha256
+    return "bg-file-" + hashlib.sha256(text.encode()).hexdigest()[:40]

@@ -68,6 +68,17 @@ _ATTEMPT = (
     .join(manifests, manifests.c.id == tasks.c.manifest_id)
     .order_by(attempts.c.id)
 )
+_EARLIER = attempts.alias("earlier")
+_ALIKE = (
+    sa.select(sa.func.count())
+    .where(
+        _EARLIER.c.task_id == attempts.c.task_id,
+        _EARLIER.c.fingerprint == attempts.c.fingerprint,
+        _EARLIER.c.number <= attempts.c.number,
+    )
+    .scalar_subquery()
+)
+"""Which attempt at its fingerprint of its task an attempt is: 1, 2, ..."""
 
 
 def _named(row: sa.Row[tuple[object, ...]] | sa.RowMapping, table: str = "attempts") -> str:
@@ -116,10 +127,12 @@ def _one_live(connection: sa.Connection) -> Iterator[Broken]:
 
 
 def _keys(connection: sa.Connection) -> Iterator[Broken]:
-    for row in connection.execute(_ATTEMPT).mappings():
-        expected = client_request_id(row["name"], row["ident"], row["fingerprint"], row["number"])
+    for row in connection.execute(_ATTEMPT.add_columns(_ALIKE.label("alike"))).mappings():
+        expected = client_request_id(row["name"], row["ident"], row["fingerprint"], row["alike"])
         if row["client_request_id"] != expected:
-            yield Broken(3, _named(row), f"its key is {row['client_request_id']}, which is not that of its task, fingerprint and number")
+            yield Broken(
+                3, _named(row), f"its key is {row['client_request_id']}, which is not that of its task, fingerprint and place among them"
+            )
     repeated = sa.select(attempts.c.client_request_id).group_by(attempts.c.client_request_id).having(sa.func.count() > 1)
     for (key,) in connection.execute(repeated):
         yield Broken(3, f"attempts/{key}", "its key stands in several rows")

@@ -84,12 +84,20 @@ def _known_task(row: sa.RowMapping) -> KnownTask:
 
 # ---------------------------------------------------------------- due tasks
 
+_OTHER = attempts.alias("other")  # `attempts` itself stands in some of the queries below
+_ALIKE = (
+    sa.select(sa.func.count())
+    .where(_OTHER.c.task_id == tasks.c.id, _OTHER.c.fingerprint == tasks.c.fingerprint)
+    .correlate(tasks)
+    .scalar_subquery()
+)
 _TASK = (
     tasks.c.id.label("row"),
     *tasks.c["ident", "position", "line", "spec", "output", "wanted", "failures"],
     tasks.c.fingerprint.label("task_fingerprint"),
     tasks.c.state.label("task_state"),
     tasks.c.attempts.label("had"),
+    sa.case((tasks.c.attempts == 0, 0), else_=_ALIKE).label("alike"),
 )
 _DUE_PAGE = (
     sa.select(*_TASK)
@@ -132,7 +140,7 @@ def uploaded(connection: sa.Connection, contents: Sequence[str]) -> Mapping[str,
 
 def _due_task(row: sa.RowMapping, manifest: str) -> DueTask:
     task = Task(manifest, row["ident"], spec_from(row["spec"]), row["output"], row["position"], row["line"])
-    return DueTask(row["row"], task, row["task_fingerprint"], row["had"], row["failures"])
+    return DueTask(row["row"], task, row["task_fingerprint"], row["had"], row["failures"], row["alike"])
 
 
 def _uploads(connection: sa.Connection, contents: Sequence[str]) -> Iterator[Upload]:

@@ -68,7 +68,7 @@ class Books:
     def submission(self, due: DueTask, hold: int = 40) -> Submitted:
         """Return the record of the next attempt at a task."""
         number = due.attempts + 1
-        key = client_request_id(due.task.manifest, due.task.id, due.fingerprint, number)
+        key = client_request_id(due.task.manifest, due.task.id, due.fingerprint, due.alike + 1)
         return Submitted(due.row, key, number, due.fingerprint, b'{"prompt":"x"}', hold, "kling-2-6/5", self.day, self.at)
 
     def submit(self, number: int = 0, hold: int = 40) -> tuple[int, str]:

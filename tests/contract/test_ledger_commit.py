@@ -62,7 +62,7 @@ def test_a_commit_may_hold_a_whole_life(books: Books) -> None:
         books.failed(key),
         books.money(key, MoneyKind.RELEASE, 40),
         TaskMoved(row, TaskEvent.RETURNED, TaskState.RENDERING, TaskState.PENDING, books.at),
-        books.submission(replace(due, attempts=1)),
+        books.submission(replace(due, attempts=1, alike=1)),
     )
     assert [attempt.state for attempt in books.history("t0").attempts] == [AttemptState.FAILED, AttemptState.SUBMITTING]
 

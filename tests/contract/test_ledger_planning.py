@@ -47,6 +47,22 @@ def test_a_changed_done_task_is_due_again(books: Books) -> None:
     assert (history.task.state, history.events[-1].event, history.events[-1].before) == (TaskState.PENDING, "renewed", "done")
 
 
+def test_attempts_are_counted_by_what_they_bought(books: Books) -> None:
+    """`attempts` are all of a task's, `alike` those at the fingerprint that it has now: also when that comes back."""
+    tasks = [books.task(n) for n in range(3)]
+    changed = [books.edited(tasks[0], "a blue hat"), *tasks[1:]]
+    books.finish(0)
+    books.adopt(changed)
+    assert [(due.attempts, due.alike) for due in books.due()] == [(1, 0), (0, 0), (0, 0)]
+    books.submit(0)
+    (live,) = books.open().live
+    assert (live.due.attempts, live.due.alike) == (2, 1)
+    books.adopt(tasks)
+    (live,) = books.open().live
+    assert (live.due.attempts, live.due.alike) == (2, 1), "the one that was finished, not the one in flight"
+    assert [broken for broken in books.store.check() if broken.invariant == 3] == []
+
+
 def test_asking_again_forgets_failures(books: Books) -> None:
     """A failed task stays failed until it is asked for again; then its failures count from zero and its attempts go on."""
     books.give_up(0)

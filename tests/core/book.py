@@ -211,9 +211,9 @@ class Book:
         after = page[-1].task.position if page else request.after
         return DueArrived(request, tuple(map(self._due, page)), after, len(page) < request.limit, uploads)
 
-    @staticmethod
-    def _due(t: TaskRow) -> DueTask:
-        return DueTask(t.row, t.task, t.fingerprint, t.attempts, t.failures)
+    def _due(self, t: TaskRow) -> DueTask:
+        alike = sum(attempt.fingerprint == t.fingerprint for attempt in self._by_row[t.row])
+        return DueTask(t.row, t.task, t.fingerprint, t.attempts, t.failures, alike)
 
     # ---------------------------------------------------------------- commits
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from batchgen.core.states import TaskState
 from batchgen.errors import ExitCode
 from tests.core.book import Book
 from tests.core.test_engine_purchases import code
-from tests.core.world import FAST, START, Run, Stage, World, a_book, a_task, bad, drive, failed_render, some_tasks, trouble
+from tests.core.world import FAST, START, Run, Stage, World, a_book, a_task, bad, dies_at, drive, failed_render, some_tasks, trouble
 
 SLOW = replace(FAST, requests_per_minute=60.0)
 
@@ -114,6 +115,55 @@ def test_the_first_task_of_an_unseen_price_goes_alone() -> None:
     assert len(world.bought) == 1
     assert used(run) == 50
     assert code(run) is ExitCode.STOPPED_EARLY
+
+
+def test_a_price_that_rose_since_the_last_run_costs_one_surprise() -> None:
+    """What an earlier run saw is confirmed by one task alone, so a budget is not exceeded by all that would have been in flight."""
+    seen = Stage(prices={"kling-2-6?": 5})
+    run = drive(a_book(some_tasks(9), Manifest("m", "m", Budget(total=60))), World(price=50, latency=3.0), FAST, seen)
+    assert used(run) == 50
+    assert code(run) is ExitCode.STOPPED_EARLY
+
+
+def test_a_price_that_rose_is_believed_of_no_other_params() -> None:
+    """Once one price of a model proves too low, each of its others goes alone again."""
+    tasks = [a_task(f"t{n}", position=n, params={"duration": str(n % 3)}) for n in range(9)]
+    seen = Stage(prices={f"kling-2-6?duration={n}": 5 for n in range(3)})
+    world = World(price=50, latency=3.0)
+    drive(a_book(tasks), world, FAST, seen)
+    sent = [(at, json.loads(request.body)["params"]["duration"]) for at, request in world.log if isinstance(request, SendCreate)]
+    first = [min(at for at, duration in sent if duration == str(n)) for n in range(3)]
+    assert first[1] >= first[0] + 3.0
+    assert first[2] >= first[1] + 3.0
+
+
+def test_a_price_is_confirmed_even_if_the_server_does_not_say_what_it_reserves() -> None:
+    """There would be nothing to wait for but the end of a render: the others follow once one was accepted."""
+    world = World(render_time=500.0, latency=1.0)
+
+    def silent(request: SendCreate) -> Answer[object]:
+        render = world.buy(START, request.key, request.body).value
+        assert isinstance(render, Render)
+        return Answer(Verdict.OK, replace(render, reserved=None))
+
+    world.always[SendCreate] = silent
+    run = drive(a_book(some_tasks(3)), world, FAST, Stage(prices={"kling-2-6?": 5}))
+    times = world.times(SendCreate)
+    assert START + 1.0 <= times[1] <= times[2] < START + 5.0
+    assert code(run) is ExitCode.DONE
+
+
+def test_what_an_earlier_run_bought_confirms_no_price() -> None:
+    """A repeat is answered with what the purchase cost when it was made: the first new purchase goes alone all the same."""
+    world = World(latency=3.0)
+    died = drive(a_book(some_tasks(9)), world, FAST, Stage(die=dies_at(2, "sent"), prices={"kling-2-6?": 5}))
+    (key,) = died.book.attempts
+    world.price = 50
+    drive(died.book, world, FAST, Stage(now=START + 60.0))
+    sent = [(at, request.key) for at, request in world.log if isinstance(request, SendCreate)]
+    bought = [at for at, sent_key in sent if sent_key != key]
+    assert [sent_key for _, sent_key in sent].count(key) == 2
+    assert bought[1] >= bought[0] + 3.0
 
 
 def test_a_server_that_does_not_say_what_it_reserves() -> None:

@@ -67,6 +67,16 @@ def test_an_upload_without_an_answer_is_repeated_under_the_same_id() -> None:
     assert run.book.states == {"t0": TaskState.DONE}
 
 
+def test_an_upload_whose_key_the_server_knows_otherwise_gets_another() -> None:
+    """A conflict says nothing against the file, and an upload costs nothing: it is sent under the next key, and no task is blocked."""
+    world = World().script(SendUpload, bad(Verdict.CONFLICT, "idempotency_conflict"), LOST, bad(Verdict.CONFLICT, "idempotency_conflict"))
+    run = drive(a_book(some_tasks(2, reference())), world)
+    sent = [request.client_request_id for request in world.sent(SendUpload) if isinstance(request, SendUpload)]
+    assert sent == [upload_key(reference(), nth) for nth in (0, 1, 1, 2)]
+    assert len(set(sent)) == 3
+    assert run.book.states == {"t0": TaskState.DONE, "t1": TaskState.DONE}
+
+
 def test_a_refused_reference_blocks_its_tasks_and_only_them() -> None:
     """Every task that uses a reference which the server refuses is blocked; the others go on; the reference is tried once."""
     tasks = [a_task(f"t{n}", *([reference("b")] if n < 30 else []), position=n) for n in range(32)]

@@ -8,8 +8,8 @@ from itertools import pairwise
 import pytest
 
 from batchgen.core.answers import Answer, Render, RenderStatus, Verdict
-from batchgen.core.messages import AskStatus, DiskTrouble, Displaced, Download, Downloaded, SendCreate
-from batchgen.core.model import Manifest, Output
+from batchgen.core.messages import AskStatus, DiskTrouble, Displaced, Download, Downloaded, SendCreate, Step, Submitted
+from batchgen.core.model import Manifest, Output, client_request_id
 from batchgen.core.policy import Policy
 from batchgen.core.retry import DOWNLOAD_TRIES, REFRESHES
 from batchgen.core.states import AttemptState, TaskState
@@ -219,8 +219,27 @@ def test_an_edit_while_in_flight() -> None:
         old, new = run.book.of("t0")
         assert (old.state, new.state) == (AttemptState.SUCCEEDED, AttemptState.SUCCEEDED)
         assert b"another" in new.body
+        assert new.number == 2
+        assert new.key == client_request_id("m", "t0", new.fingerprint, 1), "a ledger that forgot the old one would ask for the same"
         assert run.book.states == {"t0": TaskState.DONE}
         assert code(run) is ExitCode.DONE
+
+
+def test_attempts_count_by_their_fingerprint() -> None:
+    """Each retry at the new fingerprint has the next id of that fingerprint, in the run that bought the last one and in a later one."""
+    run = drive(a_book(some_tasks(1, prompt="old")))
+    run.book.adopt([a_task("t0", prompt="new")])
+    world = World().script(AskStatus, *[lambda r: failed_render(r.task_id)] * 2)
+    died = drive(run.book, world, FAST, Stage(now=START + 1000.0, die=lambda _, step: "after" if sends_the_third(step) else ""))
+    drive(died.book, world, FAST, Stage(now=START + 2000.0))
+    _, *bought = died.book.of("t0")
+    assert [attempt.number for attempt in bought] == [2, 3, 4]
+    assert [attempt.key for attempt in bought] == [client_request_id("m", "t0", bought[0].fingerprint, nth) for nth in (1, 2, 3)]
+
+
+def sends_the_third(step: Step) -> bool:
+    """Say whether a step writes the task's fourth attempt, the third at its new fingerprint."""
+    return any(isinstance(record, Submitted) and record.number == 4 for record in step.records)
 
 
 def test_an_edit_while_in_flight_whose_old_render_fails() -> None:

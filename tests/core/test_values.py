@@ -150,8 +150,9 @@ def test_quotes() -> None:
 
 
 def test_one_probe_for_each_model() -> None:
-    """While an unseen price is being found out, no other unseen price of that model goes out; seen ones do."""
+    """While an unseen price is being found out, no other unseen price of that model goes out; ones that are sure do."""
     prices = Prices(quoter, {"m?seen=1": 4})
+    prices.confirm("m?seen=1", "key0")
     prices.probe("m?", "key1")
     prices.probe("m?d=10", "key2")
     assert [prices.must_wait(k) for k in ("m?", "m?d=10", "m?seen=1", "n?")] == [True, True, False, False]
@@ -161,7 +162,31 @@ def test_one_probe_for_each_model() -> None:
     prices.found("m?", "key1")
     assert not prices.must_wait("m?d=10")
     prices.probe("m?", "key3")
-    assert not prices.must_wait("m?d=10"), "a seen price needs no probe"
+    assert not prices.must_wait("m?d=10"), "a price that is sure needs no probe"
+
+
+def test_a_price_of_an_earlier_run_is_confirmed_by_one_purchase() -> None:
+    """What was seen before counts once this run has bought of the model; an unseen price that is being found out goes on alone."""
+    prices = Prices(quoter, {"m?": 5, "m?d=10": 9})
+    prices.probe("m?", "key1")
+    assert prices.must_wait("m?d=10")
+    prices.confirm("m?", "key1")
+    assert not prices.must_wait("m?d=10")
+    prices.probe("m?d=10", "key2")
+    assert not prices.must_wait("m?"), "nothing is left to be found out"
+    prices.probe("m?new=1", "key3")
+    prices.confirm("m?new=1", "key3")
+    assert prices.must_wait("m?other=1"), "no bill for it yet"
+
+
+def test_a_price_that_rises_makes_the_models_others_unsure() -> None:
+    """A list that changed for one changed for all; other models' prices stand, and a lower price counts from the next run on."""
+    prices = Prices(quoter, {"m?": 5, "m?d=10": 9, "n?": 8})
+    prices.saw("m?", 4)
+    assert (prices.quote(ONE).credits, prices.unseen("m?d=10")) == (5, False)
+    prices.saw("m?", 6)
+    assert [prices.unseen(key) for key in ("m?", "m?d=10", "n?")] == [False, True, False]
+    assert prices.quote(ONE).credits == 6
 
 
 @pytest.mark.parametrize(("final", "reserved", "cost"), [(6, 7, 6), (0, 7, 7), (None, 7, 7), (0, None, 5), (0, 0, 5)])

@@ -231,14 +231,13 @@ class Night:
         rng, scene = self.rng, self.scene
         if self.started and rng.random() < 0.4:
             self._decide_doubts()
-        if self.restores:
-            self._keep_backups()
-            return
         if rng.random() < 0.4:
             self.tally.injected[Trouble.EDITED] += 1
             for _ in range(rng.randint(1, 3)):
                 rng.choice(self.manuscripts).edit(rng, self.references)
-        if rng.random() < 0.2:
+        if self.restores:
+            self._keep_backups()
+        elif rng.random() < 0.2:
             scene.world.balance += rng.randint(0, 100)
 
     def _decide_doubts(self) -> None:
@@ -259,7 +258,7 @@ class Night:
             decide(scene, task, manifest, finding)
 
     def _keep_backups(self) -> None:
-        """Make a backup, or put one back. Nothing is edited in such a night: see the test's docstring for what that would mean."""
+        """Make a backup, or put one back: also one that knows nothing of what was bought before and after the manifest was edited."""
         if self.backup is None:
             self.backup = self.ledger.backup()
         elif self.rng.random() < 0.7 and not self.scene.world.weather.calm:
