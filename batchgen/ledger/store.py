@@ -151,10 +151,19 @@ class Store:
         with self._read() as connection:
             return kept.states(connection, manifest)
 
-    def in_doubt(self, manifest: str) -> int:
-        """Count the attempts of a manifest that are in doubt."""
+    def in_doubt(self, manifest: str, states: Sequence[TaskState]) -> int:
+        """Count the attempts in doubt of a manifest's tasks in these states."""
         with self._read() as connection:
-            return kept.in_doubt(connection, manifest)
+            return kept.in_doubt(connection, manifest, states)
+
+    def named(self, manifest: str, state: TaskState, only: str) -> int:
+        """Count the wanted tasks of a manifest in a state whose id a glob matches."""
+        with self._read() as connection:
+            return kept.named(connection, manifest, state, only)
+
+    def left(self, manifest: str, states: Sequence[TaskState]) -> Iterator[list[tuple[Ready, Compared]]]:
+        """Yield the wanted tasks of a manifest in these states in their order, page by page, compared with themselves."""
+        return kept.left(self._read, manifest, states)
 
     def waiting(self, manifest: str) -> Iterator[list[Ready]]:
         """Yield the wanted pending tasks of a manifest in their order, page by page."""
