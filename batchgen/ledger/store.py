@@ -30,7 +30,8 @@ from batchgen.ledger.documents import asked_text
 from batchgen.ledger.kept import Compared
 from batchgen.ledger.lock import database_held, file_held, hold_database, hold_file
 from batchgen.ledger.opening import Opened, backup, open_ledger
-from batchgen.ledger.tables import attempts, manifests, outputs, runs, tasks
+from batchgen.ledger.statements import OWNER
+from batchgen.ledger.tables import manifests, runs, tasks
 from batchgen.ledger.trouble import plain_words
 
 
@@ -248,9 +249,8 @@ class Store:
 
     def owner(self, path: str) -> tuple[str, int] | None:
         """Which of our outputs is at this path: sha256 and attempt number."""
-        query = sa.select(outputs.c.sha256, attempts.c.number).join(attempts, attempts.c.id == outputs.c.attempt_id)
         with self._read() as connection:
-            row = connection.execute(query.where(outputs.c.path == path)).first()
+            row = connection.execute(OWNER, {"at": path}).first()
         return None if row is None else (row.sha256, row.number)
 
     # -- care

@@ -295,7 +295,7 @@ class Audit:
         if live is None:
             return
         columns = "task_id, run_id, fingerprint, body, submitted_at, price_key, day"
-        connection = self._ledger.vandal()
+        connection = self._ledger.vandal
         try:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute(
@@ -306,7 +306,6 @@ class Audit:
             return
         finally:
             connection.rollback()
-            connection.close()
         raise Broken("the ledger takes a second live attempt of a task")
 
 

@@ -148,7 +148,6 @@ class Process:
         finally:
             self._alive = False
             scene.ledger.before_commit = lambda: None
-            scene.ledger.close()
         return ended
 
     # ---------------------------------------------------------------- as in app.run, app.resume and app._drive
@@ -336,7 +335,6 @@ def decide(scene: Scene, task: str, manifest: str, finding: tuple[Decision, str]
     doubt = app._doubt(store, task, manifest)
     store.commit(None, resolve(doubt, decision, at=max(scene.timeline.now, store.newest()), task_id=task_id))
     scene.audit.committed(scene.timeline.now)
-    scene.ledger.close()
 
 
 def _words(about: object) -> str:
