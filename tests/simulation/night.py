@@ -22,7 +22,8 @@ from tests.simulation.disk import Disk
 from tests.simulation.ledgers import LedgerFile
 from tests.simulation.manuscript import CATALOGUE, Manuscript, quoter
 from tests.simulation.network import Network
-from tests.simulation.process import Errand, Fuse, Process, Scene, decide
+from tests.simulation.process import Process, decide
+from tests.simulation.scene import Errand, Fuse, Scene
 from tests.simulation.steering import plan
 from tests.simulation.timeline import Timeline
 from tests.simulation.troubles import Tally, Trouble, Weather
@@ -43,6 +44,8 @@ class Night:
     ledger: LedgerFile
     tally: Tally = field(default_factory=Tally)
     careless: bool = False  # the replay window is longer than the server's memory: what must not be
+    steered: float = 0.25  # the share of runs that a person steers
+    process: type[Process] = Process
     rng: Random = field(init=False)
     scene: Scene = field(init=False)
     manuscripts: list[Manuscript] = field(init=False)
@@ -195,7 +198,7 @@ class Night:
             later(begins, "disabled_until", now + begins + lasts)
         if not self.restores and rng.random() < 0.06 and not weather.calm:
             scene.timeline.at(now + rng.choice((1.0, 20.0, 120.0)), scene.world.spend_elsewhere)
-        if rng.random() < 0.25:
+        if rng.random() < self.steered:
             plan(scene)
         if weather.strikes(Trouble.OUTAGE):
             later(begins, "outage_until", now + begins + lasts)
@@ -229,7 +232,7 @@ class Night:
 
     def _start(self, errand: Errand, fuse: Fuse) -> tuple[Ended | None, int]:
         self.tally.runs += 1
-        process = Process(self.scene, errand, fuse)
+        process = self.process(self.scene, errand, fuse)
         ended = process.live()
         self.started = self.started or bool(self.ledger.raw.execute("SELECT count(*) FROM runs").fetchone()[0])
         return ended, process.creates

@@ -7,22 +7,20 @@ adopt, open, drive, end. What it adds is the `fuse`, which may end the process b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from random import Random
-from typing import cast
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar, cast
 
 from batchgen import app
 from batchgen.core.answers import Verdict
 from batchgen.core.engine import STOPS, Engine
-from batchgen.core.facts import RunAsked, RunFacts
+from batchgen.core.facts import RunFacts
 from batchgen.core.messages import (
     Answered,
     ApiRequest,
     AskStatus,
     ControlAsked,
     Download,
-    Downloaded,
     Ended,
     Event,
     FetchDue,
@@ -34,93 +32,26 @@ from batchgen.core.messages import (
     StopReason,
 )
 from batchgen.core.model import Instant
-from batchgen.core.policy import Given, Policy, Quoter
+from batchgen.core.policy import Given
 from batchgen.core.resolve import Decision, resolve
 from batchgen.errors import ExitCode
 from batchgen.manifest import LoadedManifest
 from batchgen.rivya.wire import compose
 from batchgen.runner import DRAIN, LISTEN, settle
-from tests.simulation.audit import Audit, Broken
-from tests.simulation.disk import Disk
-from tests.simulation.ledgers import LedgerFile
-from tests.simulation.manuscript import Edition
-from tests.simulation.network import Network
+from tests.simulation.audit import Broken
 from tests.simulation.orders import Orders
-from tests.simulation.rate import RateWatch
-from tests.simulation.timeline import Timeline
-from tests.simulation.troubles import Tally, Trouble
-from tests.simulation.world import World, day_of
+from tests.simulation.scene import Crash, Errand, Fuse, Scene, nobody, words
+from tests.simulation.troubles import Trouble
+from tests.simulation.world import day_of
 
 SPIN = 200
 """Steps at one instant before we say that the engine runs in circles."""
 
 
-def _nobody() -> None:
-    """No process listens."""
-
-
-class Crash(Exception):
-    """The process dies here."""
-
-
-@dataclass(slots=True)
-class Fuse:
-    """Counts the points at which a process can die, and lets it die at one of them."""
-
-    dies_at: int | None = None
-    points: int = 0
-
-    def point(self, where: str) -> None:
-        """Pass a point, or die there."""
-        self.points += 1
-        if self.points == self.dies_at:
-            raise Crash(where)
-
-
-@dataclass(slots=True)
-class Scene:
-    """Everything that outlives a process."""
-
-    rng: Random
-    timeline: Timeline
-    world: World
-    network: Network
-    disk: Disk
-    ledger: LedgerFile
-    audit: Audit
-    tally: Tally
-    quoter: Quoter
-    closed_until: Instant = 0.0  # a Retry-After that the ledger has durably
-    rate: RateWatch = field(default_factory=RateWatch)
-    listen: Callable[[], None] = _nobody  # lets the process that runs look for what a person said
-    log: list[tuple[Instant, str, object]] = field(default_factory=list)
-
-    def say(self, text: str, about: object = "") -> None:
-        """Add a line to the night's log; it is put into words only when somebody reads it."""
-        self.log.append((self.timeline.now, text, about))
-
-    def lines(self, most: int) -> list[str]:
-        """Return the log's end as text."""
-        return [f"{at:16.3f}  {text} {_words(about)}"[:300] for at, text, about in self.log[-most:]]
-
-
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """What a process is started for. `signal_after`: seconds until SIGTERM. `resume`: from the ledger alone."""
-
-    asked: RunAsked
-    policy: Policy
-    editions: Sequence[Edition] = ()
-    signal_after: float | None = None
-
-    @property
-    def resume(self) -> bool:
-        """True for `batchgen resume`."""
-        return self.asked.command == "resume"
-
-
 class Process:
     """One run of the program."""
+
+    engine: ClassVar[type[Engine]] = Engine
 
     def __init__(self, scene: Scene, errand: Errand, fuse: Fuse) -> None:
         self._scene = scene
@@ -158,8 +89,8 @@ class Process:
             return None
         finally:
             self._alive = False
-            scene.ledger.before_commit = _nobody
-            scene.listen = _nobody
+            scene.ledger.before_commit = nobody
+            scene.listen = nobody
             self._orders.over(self._run_id)
         return ended
 
@@ -198,7 +129,7 @@ class Process:
         kept = scene.audit.run_begins(begun.root, self._policy, opening.manifests)
         scene.tally.injected[Trouble.BUDGET_KEPT] += kept
         given = Given(scene.quoter, compose, day_of, scene.rng.random)
-        engine = self._engine = Engine(opening, self._policy, given)
+        engine = self._engine = self.engine(opening, self._policy, given)
         if not app._has_work(store, opening):
             ended = settle(engine, store, scene.timeline.now)
         else:
@@ -365,7 +296,7 @@ class Process:
         if isinstance(request, SendCreate | AskStatus):
             early = max(early, self._key_closed_until.get(request.key, 0.0) - now)
         if early > 1e-6:
-            raise Broken(f"{_words(request)} leaves {early:g} s before the Retry-After that the server gave")
+            raise Broken(f"{words(request)} leaves {early:g} s before the Retry-After that the server gave")
         too_many = self._scene.rate.leaves(now)
         if too_many:
             raise Broken(too_many)
@@ -379,19 +310,3 @@ def decide(scene: Scene, task: str, manifest: str, finding: tuple[Decision, str]
     doubt = app._doubt(store, task, manifest)
     store.commit(None, resolve(doubt, decision, at=max(scene.timeline.now, store.newest()), task_id=task_id))
     scene.audit.committed(scene.timeline.now)
-
-
-def _words(about: object) -> str:
-    match about:
-        case SendCreate(key=key):
-            return f"create {key[:10]}"
-        case AskStatus(key=key, task_id=task_id):
-            return f"status {key[:10]} {task_id}"
-        case Answered(request=request, answer=answer):
-            return f"{_words(request)}: {answer.verdict} {answer.fault or answer.value}"
-        case Download(key=key, index=index, stem=stem):
-            return f"{key[:10]} {index} {stem}"
-        case Downloaded(request=request):
-            return f"{_words(request)}: {about.output or about.trouble}"
-        case _:
-            return str(about)

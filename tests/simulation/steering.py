@@ -11,7 +11,7 @@ from random import Random
 
 from batchgen.core.steering import Control, ControlKind
 from batchgen.errors import NoRun
-from tests.simulation.process import Scene
+from tests.simulation.scene import Scene
 
 
 def draw(rng: Random) -> list[tuple[float, Control]]:
