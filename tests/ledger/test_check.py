@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.core.model import Budget, Manifest
 from batchgen.ledger import Store
 from batchgen.ledger.check import INVARIANTS, Broken
-from tests.contract.books import Books
+from tests.ledger.keeping import HONEST, edit, night
 
 COPY = (
     "INSERT INTO attempts (task_id, run_id, number, fingerprint, client_request_id, body, state, submitted_at, price_key, day)"
@@ -117,28 +116,12 @@ BREAKS: dict[str, tuple[str, int, str, str]] = {
 }
 
 
-def edit(path: Path, *statements: str) -> None:
-    """What a person with a database shell can do who takes every guard away first."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as shell:
-        shell.executescript("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON")
-        for kind, name in shell.execute("SELECT type, name FROM sqlite_master WHERE type = 'trigger' OR name LIKE 'uq_%'").fetchall():
-            shell.execute(f"DROP {kind} {name}")
-        for statement in statements:
-            assert shell.execute(statement).rowcount != 0, statement
-
-
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[tuple[Store, Path]]:
     """A ledger in which t0 is done, t1 sent, t2 failed, and 75 of a total of 75 credits are spent or held."""
     path = tmp_path / "ledger.sqlite3"
-    with Store.open(path, "sandbox") as store:
-        books = Books(store, Manifest("spring", "/m/spring.yaml", budget=Budget(total=75)))
-        books.begin()
-        books.adopt([books.task(number) for number in range(3)])
-        books.finish(0)
-        books.submit(1)
-        books.give_up(2)
-        edit(path, """UPDATE attempts SET body = CAST('{"client_request_id":"' || client_request_id || '"}' AS BLOB)""")
+    with night(path) as store:
+        edit(path, HONEST)
         yield store, path
 
 
