@@ -20,6 +20,6 @@ def test_nothing_is_migrated_under_a_run(place: str) -> None:
     """While an older batchgen runs, a newer one waits outside, and says for whom."""
     newer = (*MIGRATIONS, Migration(MIGRATIONS[-1].number + 1, "next", forbidden))
     with Store.open(place, "sandbox") as store, store.lock(command="run", at=0.0):
-        with pytest.raises(LedgerBusy, match="another run holds the ledger .*run"):
+        with pytest.raises(LedgerBusy, match=r"another run holds the ledger .*run"):
             open_ledger(place, "sandbox", steps=newer)
         open_ledger(place, "sandbox").reading.dispose()
