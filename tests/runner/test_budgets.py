@@ -34,7 +34,7 @@ def film(place: Place, more: str = "") -> Path:
 
 def limited(place: Place, name: str, credits: int) -> tuple[Path, int | None]:
     """Set one budget; return the manifest and the run's own budget."""
-    word = name.split(" ")[0]
+    word = name.split(" ", maxsplit=1)[0]
     if name.endswith("of film"):
         return film(place, f"budget: {{{word}: {credits}}}\n"), None
     if name.startswith("the account"):
