@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,12 @@ TASK = Draft202012Validator({"$defs": SCHEMA["$defs"], "$ref": "#/$defs/task"})
 SCALARS = st.builds(Scalar, st.sampled_from(["a", "5", "true", "~", "", "1.5", "16:9"]), st.booleans(), st.just(1), st.just(1))
 
 
-def mapping(entries: dict[str, Node]) -> MappingNode:
+def sequence(items: Iterable[Node]) -> SequenceNode:
+    """Make a node."""
+    return SequenceNode(1, 1, list(items))
+
+
+def mapping(entries: Mapping[str, Node]) -> MappingNode:
     """Make a node."""
     return MappingNode(1, 1, {name: Entry(Scalar(name, plain=True, line=1, column=1), value) for name, value in entries.items()})
 
@@ -27,7 +33,7 @@ KINDS = st.builds(Scalar, st.sampled_from(["image", "video", "picture"]), st.boo
 NODES = st.recursive(
     SCALARS,
     lambda inner: (
-        st.lists(inner, max_size=3).map(lambda items: SequenceNode(1, 1, items))
+        st.lists(inner, max_size=3).map(sequence
         | st.dictionaries(st.sampled_from(["file", "url", "kind", "x"]), inner, max_size=3).map(mapping)
     ),
     max_leaves=6,
@@ -35,11 +41,11 @@ NODES = st.recursive(
 REFERENCES = st.lists(
     SCALARS | st.dictionaries(st.sampled_from(["file", "url", "kind", "name", "mime_type", "x"]), SCALARS | KINDS, max_size=3).map(mapping),
     max_size=2,
-).map(lambda items: SequenceNode(1, 1, items))
+).map(sequence
 ROWS = st.lists(st.dictionaries(st.sampled_from("ab"), NODES, max_size=2).map(mapping), max_size=2).map(
-    lambda rows: SequenceNode(1, 1, list(rows))
+    sequence
 )
-LISTS = st.dictionaries(st.sampled_from("ab"), st.lists(NODES, max_size=2).map(lambda items: SequenceNode(1, 1, items)), max_size=2).map(
+LISTS = st.dictionaries(st.sampled_from("ab"), st.lists(NODES, max_size=2).map(sequence, max_size=2).map(
     mapping
 )
 TAKES = st.builds(Scalar, st.sampled_from(["0", "1", "1e3", "1000", "1001", "2.0", "2.5", "-1"]), st.booleans(), st.just(1), st.just(1))
@@ -47,7 +53,7 @@ KEYS = ["id", "prompt", "model", "params", "references", "output", "foreach", "m
 TASKS = st.dictionaries(st.sampled_from(KEYS), NODES, max_size=6).map(mapping)
 LIKELY = st.fixed_dictionaries(
     {"id": SCALARS}, optional={"references": REFERENCES, "foreach": ROWS | SCALARS, "matrix": LISTS, "takes": TAKES}
-).map(lambda entries: mapping(dict(entries)))
+).map(mapping)
 
 
 def test_the_schema_is_a_schema() -> None:
@@ -79,7 +85,7 @@ PARTS = st.dictionaries(st.sampled_from(["total", "per_run", "in_flight", "model
 HEADERS = st.fixed_dictionaries(
     {"version": TEXTS, "name": st.builds(Scalar, NAMES, st.booleans(), st.just(1), st.just(1)), "tasks": SCALARS},
     optional={name: st.one_of(PARTS.map(mapping), TEXTS) for name in ("budget", "limits", "defaults", "output", "canary", "nmae")},
-).map(lambda entries: mapping(dict(entries)))
+).map(mapping)
 
 
 @given(header=HEADERS)
