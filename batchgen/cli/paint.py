@@ -83,7 +83,7 @@ class Painter:
 
     def _erased(self) -> str:
         """Return what takes the block away. Row by row, because tmux keeps a full screen that is cleared at once in its history."""
-        return "\r" + "\x1b[K\x1b[A" * self._drawn + "\x1b[J" if self._drawn else ""
+        return "\r" + "\x1b[K\x1b[A" * self._drawn + "\x1b[K\x1b[J" if self._drawn else ""
 
     def _write(self, text: str) -> bool:
         with suppress(OSError, ValueError):
