@@ -63,7 +63,7 @@ def shoot(manifest: str, share: float = 0.6) -> list[Line]:
 
 def draw(lines: list[Line], title: str) -> str:
     """Return the SVG of these lines."""
-    console = Console(record=True, room=Room(WIDTH), file=io.StringIO(), force_terminal=True)
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     for line in lines:
         console.print(Text.assemble(*line), no_wrap=True, overflow="ellipsis")
     # Without the web font that rich names: a picture in a README fetches nothing.
