@@ -197,10 +197,11 @@ def test_the_important_lines_come_first(when: When) -> None:
 
 @pytest.mark.parametrize(("columns", "rows"), [(20, 23), (79, 8), (79, 4)])
 def test_the_last_failure_has_a_place_in_few_rows(when: When, columns: int, rows: int) -> None:
-    """However few rows there are, what failed last is seen, under what is done."""
+    """However few rows there are, the work that was lost last is seen, under what is done; what is tried again gives way to it."""
     lost = TaskMoved(1, TaskEvent.GIVEN_UP, TaskState.RENDERING, TaskState.FAILED, T0, "it failed 3 times", "vase", "spring")
     pulse = Pulse(100, 0.0)
-    pulse.take(Step((lost,)), FULL, 1.0)
+    retried = moved("lamp", AttemptState.ACCEPTED, AttemptState.FAILED, T0 + 5, Fault("generation_failed", "no luck"))
+    pulse.take(Step((lost, retried)), FULL, 1.0)
     lines = said(pulse.facts(2.0), Room(columns, rows), when)
     assert len(lines) <= rows
     assert lines[0] == "1,200 of 100 done" if columns < 60 else lines[0].startswith("1,200 of 100 done")
