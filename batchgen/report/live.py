@@ -57,7 +57,7 @@ def live_lines(facts: PulseFacts, *, room: Room, now: Instant, when: When, lette
     """Return the view, the most important lines first. `now` is the time of day, for the time at which the run may end."""
     lines = list(_run_lines(facts, room.columns, ending_parts(facts, now, when), letters))
     # Newest first, lost work before what the run deals with: in few rows the former must be seen.
-    worst_first = sorted(reversed(facts.troubles), key=lambda event: event.level is not Level.ERROR)
+    worst_first = sorted(facts.troubles, key=lambda event: (event.level is Level.ERROR, event.at), reverse=True)
     failures = [list(_trouble(event, room.columns, when)) for event in worst_first]
     for last in failures[:1]:
         # Whoever looks on must see that something fails, also in a terminal of few rows.
