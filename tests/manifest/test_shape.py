@@ -33,7 +33,7 @@ KINDS = st.builds(Scalar, st.sampled_from(["image", "video", "picture"]), st.boo
 NODES = st.recursive(
     SCALARS,
     lambda inner: (
-        st.lists(inner, max_size=3).map(sequence
+        st.lists(inner, max_size=3).map(sequence)
         | st.dictionaries(st.sampled_from(["file", "url", "kind", "x"]), inner, max_size=3).map(mapping)
     ),
     max_leaves=6,
@@ -41,13 +41,9 @@ NODES = st.recursive(
 REFERENCES = st.lists(
     SCALARS | st.dictionaries(st.sampled_from(["file", "url", "kind", "name", "mime_type", "x"]), SCALARS | KINDS, max_size=3).map(mapping),
     max_size=2,
-).map(sequence
-ROWS = st.lists(st.dictionaries(st.sampled_from("ab"), NODES, max_size=2).map(mapping), max_size=2).map(
-    sequence
-)
-LISTS = st.dictionaries(st.sampled_from("ab"), st.lists(NODES, max_size=2).map(sequence, max_size=2).map(
-    mapping
-)
+).map(sequence)
+ROWS = st.lists(st.dictionaries(st.sampled_from("ab"), NODES, max_size=2).map(mapping), max_size=2).map(sequence)
+LISTS = st.dictionaries(st.sampled_from("ab"), st.lists(NODES, max_size=2).map(sequence), max_size=2).map(mapping)
 TAKES = st.builds(Scalar, st.sampled_from(["0", "1", "1e3", "1000", "1001", "2.0", "2.5", "-1"]), st.booleans(), st.just(1), st.just(1))
 KEYS = ["id", "prompt", "model", "params", "references", "output", "foreach", "matrix", "takes", "promt"]
 TASKS = st.dictionaries(st.sampled_from(KEYS), NODES, max_size=6).map(mapping)
