@@ -22,7 +22,9 @@ from tests.simulation.disk import Disk
 from tests.simulation.ledgers import LedgerFile
 from tests.simulation.manuscript import CATALOGUE, Manuscript, quoter
 from tests.simulation.network import Network
-from tests.simulation.process import Errand, Fuse, Process, Scene, decide
+from tests.simulation.process import Process, decide
+from tests.simulation.scene import Errand, Fuse, Scene
+from tests.simulation.steering import plan
 from tests.simulation.timeline import Timeline
 from tests.simulation.troubles import Tally, Trouble, Weather
 from tests.simulation.world import DAY, Rules, World
@@ -42,6 +44,8 @@ class Night:
     ledger: LedgerFile
     tally: Tally = field(default_factory=Tally)
     careless: bool = False  # the replay window is longer than the server's memory: what must not be
+    steered: float = 0.25  # the share of runs that a person steers
+    process: type[Process] = Process
     rng: Random = field(init=False)
     scene: Scene = field(init=False)
     manuscripts: list[Manuscript] = field(init=False)
@@ -194,12 +198,14 @@ class Night:
             later(begins, "disabled_until", now + begins + lasts)
         if not self.restores and rng.random() < 0.06 and not weather.calm:
             scene.timeline.at(now + rng.choice((1.0, 20.0, 120.0)), scene.world.spend_elsewhere)
+        if rng.random() < self.steered:
+            plan(scene)
         if weather.strikes(Trouble.OUTAGE):
             later(begins, "outage_until", now + begins + lasts)
 
     def _errand(self) -> Errand:
         rng = self.rng
-        if self.started and rng.random() < 0.25:
+        if self.started and rng.random() < (0.7 if self._budget_said() else 0.25):
             return Errand(RunAsked("resume"), self.policy)
         chosen = [m for m in self.manuscripts if len(self.manuscripts) == 1 or rng.random() < 0.8] or self.manuscripts[:1]
         asked = RunAsked(
@@ -216,12 +222,17 @@ class Night:
             signal = rng.choice((0.0, 1.0, 20.0, 300.0))
         return Errand(asked, self._policy_for(asked), [m.edition() for m in chosen], signal)
 
+    def _budget_said(self) -> bool:
+        """Whether a person gave the last run another budget, which stays with it when it is resumed."""
+        said = "SELECT 1 FROM controls WHERE kind = 'budget' AND taken_at IS NOT NULL AND run_id = (SELECT max(id) FROM runs)"
+        return self.ledger.raw.execute(said).fetchone() is not None
+
     def _policy_for(self, asked: RunAsked) -> Policy:
         return replace(self.policy, run_budget=asked.budget, max_tasks=asked.max_tasks, until=asked.until)
 
     def _start(self, errand: Errand, fuse: Fuse) -> tuple[Ended | None, int]:
         self.tally.runs += 1
-        process = Process(self.scene, errand, fuse)
+        process = self.process(self.scene, errand, fuse)
         ended = process.live()
         self.started = self.started or bool(self.ledger.raw.execute("SELECT count(*) FROM runs").fetchone()[0])
         return ended, process.creates

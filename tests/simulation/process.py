@@ -7,22 +7,20 @@ adopt, open, drive, end. What it adds is the `fuse`, which may end the process b
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from random import Random
-from typing import cast
+from dataclasses import replace
+from typing import ClassVar, cast
 
 from batchgen import app
 from batchgen.core.answers import Verdict
 from batchgen.core.engine import STOPS, Engine
-from batchgen.core.facts import RunAsked, RunFacts
+from batchgen.core.facts import RunFacts
 from batchgen.core.messages import (
     Answered,
     ApiRequest,
     AskStatus,
+    ControlAsked,
     Download,
-    Downloaded,
     Ended,
     Event,
     FetchDue,
@@ -34,86 +32,26 @@ from batchgen.core.messages import (
     StopReason,
 )
 from batchgen.core.model import Instant
-from batchgen.core.policy import Given, Policy, Quoter
+from batchgen.core.policy import Given
 from batchgen.core.resolve import Decision, resolve
 from batchgen.errors import ExitCode
 from batchgen.manifest import LoadedManifest
 from batchgen.rivya.wire import compose
-from batchgen.runner import DRAIN, settle
-from tests.simulation.audit import Audit, Broken
-from tests.simulation.disk import Disk
-from tests.simulation.ledgers import LedgerFile
-from tests.simulation.manuscript import Edition
-from tests.simulation.network import Network
-from tests.simulation.timeline import Timeline
-from tests.simulation.troubles import Tally
-from tests.simulation.world import World, day_of
+from batchgen.runner import DRAIN, LISTEN, settle
+from tests.simulation.audit import Broken
+from tests.simulation.orders import Orders
+from tests.simulation.scene import Crash, Errand, Fuse, Scene, nobody, words
+from tests.simulation.troubles import Trouble
+from tests.simulation.world import day_of
 
 SPIN = 200
 """Steps at one instant before we say that the engine runs in circles."""
 
 
-class Crash(Exception):
-    """The process dies here."""
-
-
-@dataclass(slots=True)
-class Fuse:
-    """Counts the points at which a process can die, and lets it die at one of them."""
-
-    dies_at: int | None = None
-    points: int = 0
-
-    def point(self, where: str) -> None:
-        """Pass a point, or die there."""
-        self.points += 1
-        if self.points == self.dies_at:
-            raise Crash(where)
-
-
-@dataclass(slots=True)
-class Scene:
-    """Everything that outlives a process."""
-
-    rng: Random
-    timeline: Timeline
-    world: World
-    network: Network
-    disk: Disk
-    ledger: LedgerFile
-    audit: Audit
-    tally: Tally
-    quoter: Quoter
-    closed_until: Instant = 0.0  # a Retry-After that the ledger has durably
-    sent: deque[Instant] = field(default_factory=deque)  # when the requests of the last minute left
-    log: list[tuple[Instant, str, object]] = field(default_factory=list)
-
-    def say(self, text: str, about: object = "") -> None:
-        """Add a line to the night's log; it is put into words only when somebody reads it."""
-        self.log.append((self.timeline.now, text, about))
-
-    def lines(self, most: int) -> list[str]:
-        """Return the log's end as text."""
-        return [f"{at:16.3f}  {text} {_words(about)}"[:300] for at, text, about in self.log[-most:]]
-
-
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """What a process is started for. `signal_after`: seconds until SIGTERM. `resume`: from the ledger alone."""
-
-    asked: RunAsked
-    policy: Policy
-    editions: Sequence[Edition] = ()
-    signal_after: float | None = None
-
-    @property
-    def resume(self) -> bool:
-        """True for `batchgen resume`."""
-        return self.asked.command == "resume"
-
-
 class Process:
     """One run of the program."""
+
+    engine: ClassVar[type[Engine]] = Engine
 
     def __init__(self, scene: Scene, errand: Errand, fuse: Fuse) -> None:
         self._scene = scene
@@ -132,6 +70,9 @@ class Process:
         self._engine: Engine
         self._policy = errand.policy
         self.creates = 0
+        self._orders = Orders(scene.audit, scene.ledger, scene.rate, scene.tally)
+        self._drives_since: Instant = 0.0
+        self._newest_control = 0
 
     def live(self) -> Ended | None:
         """Run to the end. None: it died on the way."""
@@ -139,7 +80,8 @@ class Process:
         scene.ledger.before_commit = lambda: self._fuse.point("inside a commit")
         scene.say("-- start", self._errand.asked)
         try:
-            ended = self._begin()
+            with self._store.lock(command=self._errand.asked.command, at=scene.timeline.now):
+                ended = self._begin()
             scene.say("-- ended", ended)
         except Crash as crash:
             scene.tally.crashes += 1
@@ -147,7 +89,9 @@ class Process:
             return None
         finally:
             self._alive = False
-            scene.ledger.before_commit = lambda: None
+            scene.ledger.before_commit = nobody
+            scene.listen = nobody
+            self._orders.over(self._run_id)
         return ended
 
     # ---------------------------------------------------------------- as in app.run, app.resume and app._drive
@@ -160,7 +104,7 @@ class Process:
             until = app._ahead(last.asked.until, now)
             asked = replace(last.asked, command="resume", retry_failed=False, until=until)
             names = [facts.name for facts in store.manifests()]
-            if set(asked.manifests) - set(names):
+            if not last.adopted:
                 return Ended(ExitCode.WRONG_INPUT, "the last run died before its tasks were in the ledger")
             begun = store.begin_run(asked, resumes=last.id, at=now)
             self._fuse.point("run begun")
@@ -173,6 +117,7 @@ class Process:
                 actions = app.actions(cast("LoadedManifest", edition), store, errand.asked)
                 store.adopt(edition.header, actions, run=begun.id, at=now)
                 self._committed(())
+            store.adopted(begun.id)
             names, finish_only = [edition.header.name for edition in errand.editions], frozenset()
         return self._drive(begun, names, finish_only)
 
@@ -181,13 +126,14 @@ class Process:
         self._run_id = begun.id
         opening = store.open_run(names, run=begun.id, today=day_of(scene.timeline.now), only=begun.asked.only)
         opening = replace(opening, finish_only=finish_only)
-        scene.audit.run_begins(begun.root, self._policy, opening.manifests)
+        kept = scene.audit.run_begins(begun.root, self._policy, opening.manifests)
+        scene.tally.injected[Trouble.BUDGET_KEPT] += kept
         given = Given(scene.quoter, compose, day_of, scene.rng.random)
-        engine = self._engine = Engine(opening, self._policy, given)
+        engine = self._engine = self.engine(opening, self._policy, given)
         if not app._has_work(store, opening):
             ended = settle(engine, store, scene.timeline.now)
         else:
-            self._signal_later()
+            self._listens()
             ended = self._loop(engine) or STOPS[StopReason.TERMINATE]
         store.end_run(self._run_id, ended, scene.timeline.now)
         self._committed(())
@@ -206,18 +152,34 @@ class Process:
             if circles > SPIN:
                 raise Broken(f"the engine makes step after step at one instant: {engine.glimpse()}")
             self._note_closings(events)
+            controls = [event.control for event in events if isinstance(event, ControlAsked)]
+            for control in controls:
+                self._orders.heard(control, now)
             step = engine.step(now, events)
-            if step.records:
-                self._store.commit(self._run_id, step.records)
-                self._scene.closed_until = self._closed_until
-                self._committed(step.records)
-            for request in step.requests:
-                self._perform(request)
-                self._fuse.point("after a request left")
+            self._carry_out(step)
+            for control in controls:
+                self._orders.check_taken(control)
             if step.ended is not None:
                 return step.ended
             if not self._gather(step, events := []):
                 return None
+
+    def _carry_out(self, step: Step) -> None:
+        """First the commit, then the requests."""
+        self._commit(step)
+        self._send_off(step)
+
+    def _commit(self, step: Step) -> None:
+        if step.records:
+            self._store.commit(self._run_id, step.records)
+            self._scene.closed_until = self._closed_until
+            self._committed(step.records)
+
+    def _send_off(self, step: Step) -> None:
+        for request in step.requests:
+            self._orders.leaves(request)
+            self._perform(request)
+            self._fuse.point("after a request left")
 
     def _gather(self, step: Step, events: list[Event]) -> bool:
         """Wait for an event or until the step's time to wake, then take everything that has come. False: time is up."""
@@ -282,10 +244,25 @@ class Process:
             # Heard a little later: a crash may come between the file and the news of it.
             self._scene.timeline.at(self._scene.timeline.now + self._scene.rng.uniform(0.0, 0.2), lambda: self._hear(done))
 
-    def _signal_later(self) -> None:
-        after = self._errand.signal_after
+    def _listens(self) -> None:
+        """From here on signals and people are heard."""
+        scene, after = self._scene, self._errand.signal_after
+        self._drives_since = scene.timeline.now
+        scene.rate.set(scene.timeline.now, self._policy.requests_per_minute)
+        scene.listen = self._look_soon
         if after is not None:
-            self._scene.timeline.at(self._scene.timeline.now + after, self._signal)
+            scene.timeline.at(scene.timeline.now + after, self._signal)
+
+    def _look_soon(self) -> None:
+        """Something was said; the runner looks every LISTEN seconds, of which only the next look finds anything."""
+        self._fuse.point("after a person said something")
+        looks = (self._scene.timeline.now - self._drives_since) // LISTEN + 1
+        self._scene.timeline.at(self._drives_since + looks * LISTEN, self._look)
+
+    def _look(self) -> None:
+        for control in self._store.controls(self._run_id, self._newest_control) if self._alive else ():
+            self._newest_control = control.id
+            self._hear(ControlAsked(control))
 
     def _signal(self) -> None:
         if self._alive:
@@ -319,12 +296,10 @@ class Process:
         if isinstance(request, SendCreate | AskStatus):
             early = max(early, self._key_closed_until.get(request.key, 0.0) - now)
         if early > 1e-6:
-            raise Broken(f"{_words(request)} leaves {early:g} s before the Retry-After that the server gave")
-        while self._scene.sent and self._scene.sent[0] <= now - 60.0:
-            self._scene.sent.popleft()
-        self._scene.sent.append(now)
-        if len(self._scene.sent) > self._policy.requests_per_minute:
-            raise Broken(f"{len(self._scene.sent)} requests within a minute, {self._policy.requests_per_minute:g} are allowed")
+            raise Broken(f"{words(request)} leaves {early:g} s before the Retry-After that the server gave")
+        too_many = self._scene.rate.leaves(now)
+        if too_many:
+            raise Broken(too_many)
 
 
 def decide(scene: Scene, task: str, manifest: str, finding: tuple[Decision, str]) -> None:
@@ -335,19 +310,3 @@ def decide(scene: Scene, task: str, manifest: str, finding: tuple[Decision, str]
     doubt = app._doubt(store, task, manifest)
     store.commit(None, resolve(doubt, decision, at=max(scene.timeline.now, store.newest()), task_id=task_id))
     scene.audit.committed(scene.timeline.now)
-
-
-def _words(about: object) -> str:
-    match about:
-        case SendCreate(key=key):
-            return f"create {key[:10]}"
-        case AskStatus(key=key, task_id=task_id):
-            return f"status {key[:10]} {task_id}"
-        case Answered(request=request, answer=answer):
-            return f"{_words(request)}: {answer.verdict} {answer.fault or answer.value}"
-        case Download(key=key, index=index, stem=stem):
-            return f"{key[:10]} {index} {stem}"
-        case Downloaded(request=request):
-            return f"{_words(request)}: {about.output or about.trouble}"
-        case _:
-            return str(about)

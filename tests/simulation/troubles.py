@@ -65,6 +65,15 @@ class Trouble(StrEnum):
     DOUBT = "doubt resolved by a person"
     EDITED = "manifest edited"
     RESTORED = "ledger restored from a backup"
+    # a person at another shell
+    PAUSED = "paused by a person"
+    LET_GO = "let go on by a person"
+    DRAINED = "drained by a person"
+    BUDGET_SAID = "budget changed by a person"
+    BUDGET_BELOW = "budget set below what was spent"
+    BUDGET_KEPT = "resumed with a budget that a person said"
+    RATE_SAID = "rate changed by a person"
+    UNOBEYED = "run over before it obeyed"
 
 
 ANY_REQUEST = (

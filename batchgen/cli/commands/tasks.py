@@ -36,7 +36,7 @@ class Options(Where):
 @click.option("--manifest", default="", metavar="NAME", callback=said, help="Only those of this manifest.")
 @click.option("--only", default="", metavar="GLOB", callback=said, help="Only those whose id matches.")
 @click.option("--removed", is_flag=True, help="Also those that left their manifest.")
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "jsonl"]), default="table", help="How; a table by default.")
 @where
 @facts
