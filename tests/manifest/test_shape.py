@@ -32,16 +32,15 @@ NODES = st.recursive(
     ),
     max_leaves=6,
 )
-REFERENCES = st.lists(
-    SCALARS | st.dictionaries(st.sampled_from(["file", "url", "kind", "name", "mime_type", "x"]), SCALARS | KINDS, max_size=3).map(mapping),
-    max_size=2,
-).map(lambda items: SequenceNode(1, 1, items))
+FIELDS = st.dictionaries(st.sampled_from(["file", "url", "kind", "name", "mime_type", "x"]), SCALARS | KINDS, max_size=3)
+REFERENCES = st.lists(SCALARS | FIELDS.map(lambda fields: mapping(dict(fields))), max_size=2).map(
+    lambda items: SequenceNode(1, 1, list(items))
+)
 ROWS = st.lists(st.dictionaries(st.sampled_from("ab"), NODES, max_size=2).map(mapping), max_size=2).map(
     lambda rows: SequenceNode(1, 1, list(rows))
 )
-LISTS = st.dictionaries(st.sampled_from("ab"), st.lists(NODES, max_size=2).map(lambda items: SequenceNode(1, 1, items)), max_size=2).map(
-    mapping
-)
+VALUES = st.lists(NODES, max_size=2).map(lambda items: SequenceNode(1, 1, items))
+LISTS = st.dictionaries(st.sampled_from("ab"), VALUES, max_size=2).map(lambda lists: mapping(dict(lists)))
 TAKES = st.builds(Scalar, st.sampled_from(["0", "1", "1e3", "1000", "1001", "2.0", "2.5", "-1"]), st.booleans(), st.just(1), st.just(1))
 KEYS = ["id", "prompt", "model", "params", "references", "output", "foreach", "matrix", "takes", "promt"]
 TASKS = st.dictionaries(st.sampled_from(KEYS), NODES, max_size=6).map(mapping)
