@@ -31,7 +31,7 @@ def text_place(file: str) -> Iterator[TextIO]:
 def bytes_place(file: str) -> Iterator[BinaryIO]:
     """Give a stream for bytes. Raises UsageError if it cannot be written."""
     try:
-        with _whole(Path(file).resolve()) as stream:
+        with _whole(Path(file)) as stream:
             yield stream
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror or error}") from error
@@ -44,6 +44,7 @@ def _whole(place: Path) -> Iterator[BinaryIO]:
         with place.open("wb") as stream:
             yield stream
         return
+    place = place.resolve()  # a link stays, and what it leads to is replaced
     part = place.with_name(place.name + ".part")
     try:
         with part.open("wb") as stream:

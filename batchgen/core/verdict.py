@@ -22,5 +22,14 @@ def verdict(desk: Desk, lanes: Iterable[Lane]) -> Ended:
     if desk.work_left:
         return Ended(ExitCode.STOPPED_EARLY, desk.work_left)
     if desk.failed or desk.blocked:
-        return Ended(ExitCode.SOME_FAILED, f"{desk.failed} tasks failed, {desk.blocked} are blocked")
+        return Ended(ExitCode.SOME_FAILED, _counted(desk))
     return Ended(ExitCode.DONE, "everything asked for is done")
+
+
+def _counted(desk: Desk) -> str:
+    parts = []
+    if desk.failed:
+        parts.append(f"{desk.failed} task{'s' * (desk.failed != 1)} failed")
+    if desk.blocked:
+        parts.append(f"{desk.blocked} task{'s are' if desk.blocked != 1 else ' is'} blocked")
+    return ", ".join(parts)

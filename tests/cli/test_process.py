@@ -29,6 +29,13 @@ def test_empty_environment(manifest: Write, workspace: Path) -> None:
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", called.out + called.err)
 
 
+def test_a_report_into_a_pipe_by_its_name(manifest: Write, workspace: Path) -> None:
+    """/dev/stdout is written as it is: there is no file to replace."""
+    in_a_process("run", manifest(2), "--sandbox", cwd=workspace)
+    called = in_a_process("report", "--sandbox", "--csv", "/dev/stdout", cwd=workspace, redirect="| cat")
+    assert (called.code, called.out.count("spring,t")) == (0, 2), called
+
+
 @contextmanager
 def terminal(*arguments: str, cwd: Path, term: str = "xterm") -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """Start batchgen on a terminal of its own; give the process and the terminal's other end."""

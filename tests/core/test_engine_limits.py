@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from batchgen.core.answers import Answer, Balance, Render, RenderStatus, Verdict
-from batchgen.core.messages import AskBalance, AskStatus, DiskTrouble, Download, FetchDue, SendCreate, StopAsked, StopReason
+from batchgen.core.messages import AskBalance, AskStatus, DiskTrouble, Download, FetchDue, SendCreate, SendUpload, StopAsked, StopReason
 from batchgen.core.model import Budget, Manifest, Spec, StopAfter
 from batchgen.core.policy import AccountBudget, Policy, Quote
 from batchgen.core.pricing import price_key
@@ -17,7 +17,22 @@ from batchgen.core.states import TaskState
 from batchgen.errors import ExitCode
 from tests.core.book import Book
 from tests.core.test_engine_purchases import code
-from tests.core.world import FAST, START, Run, Stage, World, a_book, a_task, bad, dies_at, drive, failed_render, some_tasks, trouble
+from tests.core.world import (
+    FAST,
+    START,
+    Run,
+    Stage,
+    World,
+    a_book,
+    a_task,
+    bad,
+    dies_at,
+    drive,
+    failed_render,
+    reference,
+    some_tasks,
+    trouble,
+)
 
 SLOW = replace(FAST, requests_per_minute=60.0)
 
@@ -217,6 +232,25 @@ def test_a_stated_price_is_held_even_if_the_last_one_was_lower() -> None:
     run = drive(a_book(some_tasks(3)), World(), FAST, Stage(quoter=stated))
     assert [a.first_hold for a in run.book.attempts.values()] == [8, 8, 8]
     assert [a.used for a in run.book.attempts.values()] == [5, 5, 5]
+
+
+# ---------------------------------------------------------------- the reason
+
+
+@pytest.mark.parametrize(
+    ("bad_uploads", "bad_renders", "reason"),
+    [(0, 1, "1 task failed"), (0, 2, "2 tasks failed"), (1, 1, "1 task failed, 1 task is blocked"), (2, 0, "2 tasks are blocked")],
+)
+def test_the_reason_counts_what_there_is(bad_uploads: int, bad_renders: int, reason: str) -> None:
+    """What did not happen is not told."""
+    tasks = [a_task(f"b{n}", reference("a"), position=n) for n in range(bad_uploads)]
+    tasks += [a_task(f"f{n}", position=bad_uploads + n) for n in range(bad_renders)]
+    world = World()
+    world.always[SendUpload] = lambda _: bad(Verdict.INVALID)
+    world.always[AskStatus] = lambda r: failed_render(r.task_id)
+    run = drive(a_book(tasks, Manifest("m", "m", retries=0)), world)
+    assert run.ended is not None
+    assert run.ended.reason == reason
 
 
 # ---------------------------------------------------------------- places
