@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -37,7 +38,8 @@ WHOLE = "the file"
 BREAKS: dict[str, tuple[str, int, str, str]] = {
     "names a row that is gone": ("UPDATE money SET attempt_id = 99 WHERE id = 1", 0, "money/1", "names a row of attempts"),
     "a word that is no state": ("UPDATE attempts SET state = 'lost' WHERE id = 2", 0, WHOLE, "'lost' is not a valid AttemptState"),
-    "credits that are no number": ("UPDATE money SET credits = 'many' WHERE id = 1", 0, WHOLE, "CHECK constraint failed in money"),
+    "credits that are no number": ("UPDATE money SET credits = 'many' WHERE id = 1", 4, "money/1", "its credits are 'many'"),
+    "credits below nothing": ("UPDATE money SET credits = -1 WHERE id = 1", 4, "money/1", "its credits are -1"),
     "a time that is none": ("UPDATE attempts SET submitted_at = 'noon' WHERE id = 2", 0, WHOLE, "noon"),
     "a header that is none": ("UPDATE manifests SET header = 'spring'", 0, WHOLE, "(budgets)"),
     "a body that is no JSON": ("UPDATE attempts SET body = x'00ff' WHERE id = 2", 1, SENT, "not the JSON of a request"),
@@ -116,12 +118,21 @@ BREAKS: dict[str, tuple[str, int, str, str]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger file with nothing broken, made once: t0 is done, t1 sent, t2 failed, 75 of a total of 75 credits spent or held."""
+    path = tmp_path_factory.mktemp("whole") / "ledger.sqlite3"
+    night(path).close()
+    edit(path, HONEST)
+    return path
+
+
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[tuple[Store, Path]]:
-    """A ledger in which t0 is done, t1 sent, t2 failed, and 75 of a total of 75 credits are spent or held."""
+def ledger(whole: Path, tmp_path: Path) -> Iterator[tuple[Store, Path]]:
+    """A copy of it, open for reading as `ledger check` opens it."""
     path = tmp_path / "ledger.sqlite3"
-    with night(path) as store:
-        edit(path, HONEST)
+    shutil.copyfile(whole, path)
+    with Store.open(path, None, read_only=True) as store:
         yield store, path
 
 

@@ -28,12 +28,18 @@ Poison = Callable[[str, dict[str, object]], dict[str, object]]
 
 @dataclass
 class Neighbour:
-    """Another server of this machine: it answers everything with a picture, and keeps the headers of what came."""
+    """Another server of this machine: it answers everything with a picture, and keeps the headers and bodies of what came."""
 
     got: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Note and answer."""
+        more = True
+        while more:
+            piece = await receive()
+            self.bodies.append(piece.get("body", b""))
+            more = piece.get("more_body", False)
         self.got.append((f"{scope['method']} {scope['path']}", {k.decode(): v.decode() for k, v in scope["headers"]}))
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"image/png")]})
         await send({"type": "http.response.body", "body": PNG})

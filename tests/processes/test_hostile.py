@@ -153,8 +153,13 @@ def test_messages_on_a_terminal(program: Program, tmp_path: Path) -> None:
         harmless(screen)
         assert code == 1
         assert program.query("SELECT count(*) FROM tasks WHERE state = 'failed'") == [(9,)]
-        for command in (("show", "esc"), ("tasks",)):
-            code, screen = on_a_terminal(program, *command)
+        commands = (
+            "show esc|tasks|status|report|report --csv -|validate m.yaml|plan m.yaml|plan m.yaml --retry-failed|fetch|resolve esc --resend"
+        )
+        for command in commands.split("|"):
+            code, screen = on_a_terminal(program, *command.split(" "))
+            assert screen, command
+            assert code in {0, 2}, (command, screen)
             harmless(screen)
         assert program.query("SELECT max(length(fault_message)) FROM events")[0][0] <= 4000  # type: ignore[operator]  # a number
 
@@ -172,6 +177,49 @@ def test_a_result_that_inflates(program: Program, tmp_path: Path) -> None:
         said, peak = program.measured("run", program.images(1), "--yes")
         assert said.code == 0, said
         assert peak < 150
+
+
+BUG = """\
+import sys
+from batchgen.cli.main import main
+
+def heard(name, details):
+    if name == "socket.connect":
+        raise LookupError("a bug below the client")
+
+sys.addaudithook(heard)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_secret_in_what_is_made_of_a_night(program: Program, tmp_path: Path) -> None:
+    """Nor in logs, metrics, messages, pings, report pages, exports, backups, plans, nor in the words and the traceback of a bug."""
+    with hostile(tmp_path, lambda _, answer: answer) as (_, neighbour, other), serving(tmp_path / "server", "fail=0.3,seed=4") as service:
+        program.sandboxed = False
+        program.environ["RIVYA_BASE_URL"] = service.address
+        notes = f"metrics: night.prom\nping: {other}/ping\nnotify:\n  urls: ['json://{other.removeprefix('http://')}/note']\n"
+        with (program.folder / "batchgen.yaml").open("a", encoding="utf-8") as settings:
+            settings.write(notes)
+        manifest = program.images(6, more="retries: 0\n")
+        assert program("plan", manifest, "--out", "kept.plan").code == 0
+        assert program("run", manifest, "--yes", "--verbose", "--log-file", "night.log", "--log-format", "json").code == 1
+        asked = " ".join(line for line, _ in neighbour.got)
+        assert "/ping" in asked
+        assert "/note" in asked
+        assert b"batchgen" in b"".join(neighbour.bodies)
+        assert SECRET not in f"{neighbour.got} {neighbour.bodies}"
+        for words in (
+            ("report", "--html", "r.html"),
+            ("report", "--csv", "r.csv"),
+            ("report", "--jsonl", "r.jsonl"),
+            ("report", "--junit", "r.xml"),
+        ):
+            assert program(*words).code == 0, words
+        assert program("ledger", "backup", "copy.sqlite3").code == 0
+        bug = program.start_python("-c", BUG, "run", manifest, "--yes", "--retry-failed", "--verbose").end()
+        assert (bug.code, "Traceback" in bug.err, "a bug below the client" in bug.err) == (70, True, True), bug
+        made = {path.name for path in program.files()}
+        assert made >= {"kept.plan", "night.log", "night.prom", "r.html", "r.csv", "r.jsonl", "r.xml", "copy.sqlite3"}
 
 
 def test_secret(program: Program, tmp_path: Path) -> None:
