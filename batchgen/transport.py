@@ -91,7 +91,7 @@ class Sending:
     async def hear(self, event: str, told: Mapping[str, object]) -> None:
         """Take what the library tells, as `http11.send_request_headers.started`. What opens a proxy's tunnel is not the request."""
         if event.endswith(".send_request_headers.started"):
-            self.begun = getattr(told.get("request"), "method", b"") != b"CONNECT"
+            self.begun = self.begun or getattr(told.get("request"), "method", b"") != b"CONNECT"
         elif self.begun and event.endswith(".send_request_headers.complete"):
             self.left()
 

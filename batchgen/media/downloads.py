@@ -122,7 +122,7 @@ def _look(shelf: Shelf, request: Download, owner: Owner) -> Downloaded | Part:
 
 def _complete(part: Part) -> Content:
     """Check that a whole part is media. A page of text is thrown away: another try may bring the render."""
-    part.sync()
+    part.settle()
     kind = kind_of(part.head(HEAD), part.note.mime) if part.size else None
     if kind is None:
         what = f"{part.size} bytes that are a page of text and no media" if part.size else "an empty file"

@@ -133,13 +133,17 @@ class Fetcher:
             part.note = replace(note, durable=part.note.durable, etag=note.etag or part.note.etag)
         else:
             part.begin(note)
-        await self._pour(response, part)
-        if note.total is not None and part.size != note.total:
+        whole = await self._pour(response, part)
+        if not whole and note.total is not None and part.size != note.total:
             raise Trouble(DiskTrouble.CUT, f"{target.host} sent {part.size} of {note.total} bytes")
 
-    async def _pour(self, response: Response, part: Part) -> None:
-        """Write the body in blocks, in a thread; what is left when it breaks off is written and made durable too."""
-        rest = bytearray()
+    async def _pour(self, response: Response, part: Part) -> bool:
+        """Write the body in blocks, in a thread; what is left when it breaks off is written and made durable too.
+
+        True: the part holds all of a small one. It is written where it gets its name, which saves a change of threads, and
+        the connection is free meanwhile.
+        """
+        rest, whole = bytearray(), False
         try:
             async for piece in _body(response):
                 rest += piece
@@ -151,9 +155,12 @@ class Fetcher:
                     block = bytes(rest)
                     rest.clear()
                     await to_thread.run_sync(part.append, block)
+            whole = part.hold(bytes(rest))
         finally:
-            with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(_finish, part, bytes(rest))
+            if not whole:
+                with anyio.CancelScope(shield=True):
+                    await to_thread.run_sync(_finish, part, bytes(rest))
+        return whole
 
     def _proxied(self, scheme: str, host: str) -> bool:
         """Whether the environment sends requests for a host through a proxy. No proxy can reach this machine for us."""

@@ -5,8 +5,9 @@ before the part file, and its count only after an fsync of the data: so after a 
 resumed from bytes that are really there and never from zeros that a file system left behind. A part file without our
 note is not ours and is left alone.
 
-Most results are small and whole at once: the first note is then not made durable, and none is written of a part that is
-complete, because each fsync costs more than fetching 20 KB does. A power cut may leave such a note empty; that is ours.
+Most results are small and whole at once: such a one is held in memory until it gets its name. The first note is then not
+made durable, and none is written of a part that is complete, because each fsync costs more than fetching 20 KB does. A
+power cut may leave such a note empty; that is ours.
 """
 
 from __future__ import annotations
@@ -110,6 +111,7 @@ class Part:
         self._digest = hashlib.sha256()
         self._synced = 0
         self._fresh = False  # begun, but not yet on the disk
+        self._held = b""
         self._resume()
 
     @classmethod
@@ -136,7 +138,7 @@ class Part:
         """Start over with nothing, for bytes that this note describes. The disk hears of it with the first of them."""
         self.note = replace(note, durable=0)
         self.size, self._synced, self._digest = 0, 0, hashlib.sha256()
-        self._fresh = True
+        self._fresh, self._held = True, b""
 
     def append(self, data: bytes, *, last: bool = False) -> None:
         """Add bytes; now and then, and with the `last`, make them durable."""
@@ -155,6 +157,22 @@ class Part:
                 os.fsync(file.fileno())
                 self._synced = self.size
         if self.size - self._synced >= CHECKPOINT:
+            self.sync()
+
+    def hold(self, data: bytes) -> bool:
+        """Take all bytes of a small result at once, into memory, if these are they; `settle` writes them. Changes nothing if not."""
+        if not data or self.size or len(data) != self.note.total or len(data) > BLOCK:
+            return False
+        self._held = data
+        return True
+
+    def settle(self) -> None:
+        """Make all that has come durable, also what is held."""
+        if self._held:
+            held, self._held = self._held, b""
+            self.append(held, last=True)
+            self.sync(noted=False)  # it gets its name at once, or is fetched again
+        else:
             self.sync()
 
     def sync(self, *, noted: bool = True) -> None:
@@ -180,7 +198,7 @@ class Part:
         note_path(self.path).unlink(missing_ok=True)
         self.note = Note(self.note.client_request_id, self.note.index)
         self.size, self._synced, self._digest = 0, 0, hashlib.sha256()
-        self._fresh = False
+        self._fresh, self._held = False, b""
 
     def _resume(self) -> None:
         """Hash what is certainly on the disk, and cut off the rest. Fewer bytes than noted: somebody else was here."""

@@ -1,6 +1,6 @@
 """What an HTTP client costs: creates, polls and downloads of 20 KB against the benchmark's server, 20 at once.
 
-    python -m tests.benchmarks.transports [--rounds 3] [--tasks 500] [--readme]
+    python -m tests.benchmarks.transports [--rounds 3] [--tasks 500]
 
 Every client that can be imported takes part, in a process of its own, in turns; the median of the rounds counts.
 `httpx2` is the one that batchgen uses; install `httpx`, `aiohttp`, `httpx-aiohttp`, `pyreqwest` and `uvloop` to see the others.

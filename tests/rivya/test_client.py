@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from email.parser import BytesParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import anyio
 import httpx2
@@ -244,6 +245,14 @@ async def test_what_begins_to_leave_is_heard_in_time() -> None:
     assert (sending.begun, told) == (True, [])
     await sending.hear("http11.send_request_headers.complete", {"return_value": None})
     assert (sending.begun, told) == (True, ["left"])
+
+
+async def test_what_has_begun_to_leave_is_never_unsent_again() -> None:
+    """Should the library ever open a second tunnel under one request, the first one's bytes are still out there."""
+    sending = Sending(lambda: None)
+    for method in (b"CONNECT", b"POST", b"CONNECT"):
+        await sending.hear("http11.send_request_headers.started", {"request": SimpleNamespace(method=method)})
+    assert sending.outcome_of(httpx2.ConnectError("no connection")) is Verdict.LOST
 
 
 async def test_a_bug_is_not_an_answer() -> None:
