@@ -7,19 +7,24 @@ import shlex
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import TypedDict, TypeVar
 
 import click
 
+from batchgen.cli.options import said
 from batchgen.core.facts import RunAsked
+from batchgen.core.forecast import PlanFacts
 from batchgen.core.model import Instant
+from batchgen.errors import UsageError
 from batchgen.manifest import Checked
 from batchgen.settings import Settings
-from batchgen.settings.words import NotUnderstood, duration
+from batchgen.settings.words import NotUnderstood, count, credits_of, duration
 
 F = TypeVar("F", bound=Callable[..., object])
+T = TypeVar("T")
 
-CREDITS = click.IntRange(min=0, max=10**12)
+MOST_TASKS = 10**9
 
 
 class Asked(TypedDict):
@@ -43,27 +48,36 @@ def time_of_day(_context: click.Context, _option: click.Parameter, value: str | 
     return int(match[1]), int(match[2])
 
 
-def seconds(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
-    """Read `6h` or `1h30m` as seconds; a callback for an option."""
-    try:
-        return None if value is None else duration(value)
-    except NotUnderstood as error:
-        raise click.BadParameter(f"{error}; {error.right}") from error
+def read_as(read: Callable[[str], T]) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
+    """Return a callback for an option, which says what would be right instead of a value that `read` does not understand."""
+
+    def callback(_context: click.Context, _option: click.Parameter, value: str | None) -> T | None:
+        try:
+            return None if value is None else read(value)
+        except NotUnderstood as error:
+            raise click.BadParameter(f"{error}; {error.right}") from error
+
+    return callback
+
+
+CREDITS = read_as(credits_of)
+TASKS = read_as(lambda text: count(text, most=MOST_TASKS))
+SECONDS = read_as(duration)
 
 
 def lasting(function: F) -> F:
     """Add `--max-duration`."""
-    return click.option("--max-duration", metavar="6h", callback=seconds, help="Submit nothing from so long after the start on.")(function)
+    return click.option("--max-duration", metavar="6h", callback=SECONDS, help="Submit nothing from so long after the start on.")(function)
 
 
 def asking(function: F) -> F:
     """Add what limits a run."""
     options = (
-        click.option("--budget", type=CREDITS, metavar="N", help="Spend at most N credits in this run."),
-        click.option("--max-tasks", type=click.IntRange(min=1), metavar="N", help="Submit at most N tasks in this run."),
+        click.option("--budget", metavar="N", callback=CREDITS, help="Spend at most N credits in this run."),
+        click.option("--max-tasks", metavar="N", callback=TASKS, help="Submit at most N tasks in this run."),
         click.option("--until", metavar="HH:MM", callback=time_of_day, help="Submit nothing from this time of day on."),
         lasting,
-        click.option("--only", default="", metavar="GLOB", help="Only tasks whose id matches, such as 'hero-*'."),
+        click.option("--only", default="", metavar="GLOB", callback=said, help="Only tasks whose id matches, such as 'hero-*'."),
         click.option("--retry-failed", is_flag=True, help="Ask again for tasks that failed for good or are blocked."),
     )
     for option in reversed(options):
@@ -97,6 +111,15 @@ def asked_of(checked: Checked, asked: Asked, settings: Settings) -> RunAsked:
         max_tasks=asked["max_tasks"],
         until=deadline(asked["until"] and next_time(asked["until"], settings, now), asked["max_duration"], now),
     )
+
+
+def refuse_nothing(plan: PlanFacts, checked: Checked, only: str) -> None:
+    """Raise UsageError if `--only` matches no task at all: a run that does nothing for a slip of the pen must not look well."""
+    if not only or any(sum(part.counts.values()) for part in plan.manifests):
+        return
+    ids = [task.id for loaded in checked.manifests for task in islice(loaded.tasks(), 3)][:3]
+    hint = f"; ids here are such as {', '.join(ids)}" if ids else ""
+    raise UsageError(f"--only {only!r} matches the id of no task{hint}")
 
 
 def deadline(until: Instant | None, max_duration: float | None, now: Instant) -> Instant | None:
