@@ -12,12 +12,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from batchgen.cli.group import COMMANDS
+import click
+
+from batchgen.cli.group import COMMANDS, Commands
 from batchgen.core.states import ATTEMPT_MOVES, TASK_MOVES
 from batchgen.errors import ExitCode
 
@@ -77,11 +79,58 @@ def commands() -> str:
     return table(("command", "does"), [(f"`batchgen {name}`", does) for name, does in COMMANDS.items()])
 
 
+def called() -> Iterator[tuple[str, click.Command]]:
+    """Yield every command that can be called, with its words: `ledger check` stands for itself, `ledger` alone does nothing."""
+    group = Commands("batchgen")
+    context = click.Context(group)
+    for name in COMMANDS:
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {sub}", below) for sub, below in command.commands.items())
+        else:
+            yield name, command
+
+
+def options() -> str:
+    """Return the table of every command with its arguments and options; `--help` says what each means."""
+    rows = []
+    for name, command in called():
+        context = click.Context(command)
+        arguments = [param.make_metavar(context) for param in command.params if isinstance(param, click.Argument)]
+        said = [_option(param, context) for param in command.params if isinstance(param, click.Option)]
+        rows.append((f"`{' '.join(['batchgen', name, *arguments])}`".replace("|", "\\|"), ", ".join(said)))
+    return table(("command", "options"), rows)
+
+
+def _option(option: click.Option, context: click.Context) -> str:
+    value = "" if option.is_flag or option.count else f" {option.make_metavar(context)}"
+    return f"`{option.opts[0]}{value}`".replace("|", "\\|")
+
+
 def settings() -> str:
-    """Return the table of `batchgen.yaml`."""
+    """Return the table of `batchgen.yaml`, with the keys inside of its keys."""
     schema = json.loads((ROOT / "schemas" / "batchgen.schema.json").read_text(encoding="utf-8"))
-    rows = [(f"`{key}`", _default(value), value.get("description", "")) for key, value in schema["properties"].items()]
+    rows = [(f"`{key}`", _default(value), meaning(value)) for key, value in keys(schema, schema)]
     return table(("`batchgen.yaml`", "default", "meaning"), rows)
+
+
+def keys(schema: Mapping[str, Any], whole: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield every key that a schema's mapping may have, `poll.first` for one inside of another, with its own schema."""
+    for key, value in schema.get("properties", {}).items():
+        if above and value == whole["properties"].get(key):
+            yield above + key, {"description": f"as `{key}` above"}
+            continue
+        yield above + key, value
+        yield from keys(value, whole, f"{above}{key}.")
+    if isinstance(any_other := schema.get("additionalProperties"), dict):
+        yield f"{above}MODEL", any_other
+
+
+def meaning(schema: Mapping[str, Any]) -> str:
+    """Return what a key's schema says about it, or about each of the things that may stand there."""
+    kinds = (kind["description"] for kind in schema.get("anyOf", ()) if "description" in kind)
+    return str(schema.get("description") or "; or a list: ".join(kinds))
 
 
 def _default(schema: Mapping[str, object]) -> str:
@@ -116,6 +165,7 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "manifest": manifest,
     "example": example,
     "commands": commands,
+    "options": options,
     "settings": settings,
     "exit codes": exit_codes,
     "states": states,
