@@ -86,8 +86,8 @@ def _upward(start: Path) -> Path | None:
     try:
         start = start.resolve()
         return next((folder for folder in (start, *start.parents) if _there(folder / NAME)), None)
-    except OSError as error:
-        raise UsageError(f"{start} cannot be looked at: {error.strerror or error}") from error
+    except (OSError, RuntimeError) as error:  # RuntimeError is how Python 3.11 and 3.12 say that links go round in a circle
+        raise UsageError(f"{start} cannot be looked at: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _there(file: Path) -> bool:

@@ -33,6 +33,9 @@ def assert_clear(called: Called, said: str, code: int = 2) -> None:
         (("validate", "list.yaml"), "list.yaml:1"),
         (("validate", "nothing.yaml"), "nothing.yaml"),
         (("validate", "binary.yaml"), "binary.yaml"),
+        (("validate", "loop.yaml"), "loop.yaml"),
+        (("validate", "/dev/zero"), "not a regular file"),
+        (("run", "--plan", "pipe", "--sandbox"), "not a regular file"),
         (("validate", ""), "it is empty; is a variable of the shell not set?"),
         (("plan", "spring.yaml", "--only", ""), "it is empty"),
         (("plan", "spring.yaml", "--only", "zzz*"), "matches the id of no task; ids here are such as t1, t2"),
@@ -72,6 +75,8 @@ def test_wrong_file_or_value(cli: Cli, manifest: Write, arguments: tuple[str, ..
     Path("broken.yaml").write_text("version: 1\nname: [\n", encoding="utf-8")
     Path("list.yaml").write_text("- 1\n", encoding="utf-8")
     Path("nothing.yaml").touch()
+    Path("loop.yaml").symlink_to("loop.yaml")
+    os.mkfifo("pipe")
     Path("binary.yaml").write_bytes(b"\xff\xfe\0\0name")
 
     assert_clear(cli(*arguments), said)
@@ -86,6 +91,8 @@ def test_wrong_file_or_value(cli: Cli, manifest: Write, arguments: tuple[str, ..
         (("fetch", "--manifest", "sprnig", "--sandbox"), "it has spring"),
         (("resolve", "t9", "--resend", "--sandbox"), "t9"),
         (("resolve", "t1", "--sandbox"), "--accepted"),
+        (("control", "budget", "-5", "--sandbox"), "-5"),
+        (("status", "--watch", "0", "--sandbox"), "--watch"),
         (("report", "--run", "77", "--sandbox"), "77"),
         (("report", "--csv", "no/such/x.csv", "--sandbox"), "x.csv"),
         (("report", "--html", ".", "--sandbox"), "."),

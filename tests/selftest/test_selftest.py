@@ -49,7 +49,7 @@ def test_the_promises_hold_here(tmp_path: Path) -> None:
     batchgen = installed(tmp_path / "build") / "batchgen"
     empty = tmp_path / "empty"
     empty.mkdir()
-    command = [batchgen, "selftest", "--quick", "--json", "--seed", "7"]
+    command = [str(batchgen), "selftest", "--quick", "--json", "--seed", "7"]
     environ = {"PATH": "/usr/bin:/bin", "TMPDIR": str(empty)}
     done = subprocess.run(command, cwd=empty, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
