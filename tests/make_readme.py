@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -82,40 +82,58 @@ def commands() -> str:
     return table(("command", "does"), [(f"`batchgen {name}`", does) for name, does in COMMANDS.items()])
 
 
-def options() -> str:
-    """Return the table of all options, with the help's own words; what means the same in several commands stands once."""
-    together: dict[tuple[str, str], list[str]] = {}
-    for name, flag, does in flags():
-        together.setdefault((flag, does), []).append(name)
-    rows = [(f"`{flag}`", "most" if flag.split()[0] in SHARED else ", ".join(names), does) for (flag, does), names in together.items()]
-    return table(("option", "of", "meaning"), sorted(rows, key=lambda row: row[1] != "most"))
-
-
-def flags() -> Iterator[tuple[str, str, str]]:
-    """Yield each option: its command, how it is written, what it does."""
+def called() -> Iterator[tuple[str, click.Command]]:
+    """Yield every command that can be called, with its words: `ledger check` stands for itself, `ledger` alone does nothing."""
     group = Commands("batchgen")
     context = click.Context(group)
-    for name, command in _commands(group):
-        for param in command.params:
-            if isinstance(param, click.Option):
-                value = "" if param.is_flag or param.count else f" {param.make_metavar(context)}"
-                yield name, f"{', '.join(param.opts)}{value}".replace("|", "\\|"), (param.help or "").replace("|", "\\|")
-
-
-def _commands(group: Commands) -> Iterator[tuple[str, click.Command]]:
     for name in COMMANDS:
-        command = group.get_command(click.Context(group), name)
+        command = group.get_command(context, name)
         assert command is not None
-        yield name, command
         if isinstance(command, click.Group):
-            yield from ((f"{name} {inner}", command.commands[inner]) for inner in command.commands)
+            yield from ((f"{name} {sub}", below) for sub, below in command.commands.items())
+        else:
+            yield name, command
+
+
+def options() -> str:
+    """Return the table of every command with its arguments and options; `--help` says what each means."""
+    rows = []
+    for name, command in called():
+        context = click.Context(command)
+        arguments = [param.make_metavar(context) for param in command.params if isinstance(param, click.Argument)]
+        said = [_option(param, context) for param in command.params if isinstance(param, click.Option)]
+        rows.append((f"`{' '.join(['batchgen', name, *arguments])}`".replace("|", "\\|"), ", ".join(said)))
+    return table(("command", "options"), rows)
+
+
+def _option(option: click.Option, context: click.Context) -> str:
+    value = "" if option.is_flag or option.count else f" {option.make_metavar(context)}"
+    return f"`{option.opts[0]}{value}`".replace("|", "\\|")
 
 
 def settings() -> str:
-    """Return the table of `batchgen.yaml`."""
+    """Return the table of `batchgen.yaml`, with the keys inside of its keys."""
     schema = json.loads((ROOT / "schemas" / "batchgen.schema.json").read_text(encoding="utf-8"))
-    rows = [(f"`{key}`", _default(value), value.get("description", "")) for key, value in schema["properties"].items()]
+    rows = [(f"`{key}`", _default(value), meaning(value)) for key, value in keys(schema, schema)]
     return table(("`batchgen.yaml`", "default", "meaning"), rows)
+
+
+def keys(schema: Mapping[str, Any], whole: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield every key that a schema's mapping may have, `poll.first` for one inside of another, with its own schema."""
+    for key, value in schema.get("properties", {}).items():
+        if above and value == whole["properties"].get(key):
+            yield above + key, {"description": f"as `{key}` above"}
+            continue
+        yield above + key, value
+        yield from keys(value, whole, f"{above}{key}.")
+    if isinstance(any_other := schema.get("additionalProperties"), dict):
+        yield f"{above}MODEL", any_other
+
+
+def meaning(schema: Mapping[str, Any]) -> str:
+    """Return what a key's schema says about it, or about each of the things that may stand there."""
+    kinds = (kind["description"] for kind in schema.get("anyOf", ()) if "description" in kind)
+    return str(schema.get("description") or "; or a list: ".join(kinds))
 
 
 def _default(schema: Mapping[str, object]) -> str:

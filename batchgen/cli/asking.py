@@ -16,34 +16,15 @@ from batchgen.cli.options import said
 from batchgen.core.facts import RunAsked
 from batchgen.core.forecast import PlanFacts
 from batchgen.core.model import Instant
-from batchgen.core.plan import ActionKind
 from batchgen.errors import UsageError
 from batchgen.manifest import Checked
 from batchgen.settings import Settings
 from batchgen.settings.words import NotUnderstood, count, credits_of, duration
 
 F = TypeVar("F", bound=Callable[..., object])
+T = TypeVar("T")
 
 MOST_TASKS = 10**9
-
-
-class Whole(click.ParamType[int]):
-    """A whole number that `read` makes of a text."""
-
-    def __init__(self, name: str, read: Callable[[str], int]) -> None:
-        self.name = name
-        self._read = read
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the number, or say what would be right."""
-        try:
-            return self._read(value)
-        except NotUnderstood as error:
-            self.fail(f"{error}; {error.right}", param, ctx)
-
-
-CREDITS = Whole("credits", credits_of)
-TASKS = Whole("tasks", lambda text: count(text, most=MOST_TASKS))
 
 
 class Asked(TypedDict):
@@ -67,24 +48,33 @@ def time_of_day(_context: click.Context, _option: click.Parameter, value: str | 
     return int(match[1]), int(match[2])
 
 
-def seconds(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
-    """Read `6h` or `1h30m` as seconds; a callback for an option."""
-    try:
-        return None if value is None else duration(value)
-    except NotUnderstood as error:
-        raise click.BadParameter(f"{error}; {error.right}") from error
+def read_as(read: Callable[[str], T]) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
+    """Return a callback for an option, which says what would be right instead of a value that `read` does not understand."""
+
+    def callback(_context: click.Context, _option: click.Parameter, value: str | None) -> T | None:
+        try:
+            return None if value is None else read(value)
+        except NotUnderstood as error:
+            raise click.BadParameter(f"{error}; {error.right}") from error
+
+    return callback
+
+
+CREDITS = read_as(credits_of)
+TASKS = read_as(lambda text: count(text, most=MOST_TASKS))
+SECONDS = read_as(duration)
 
 
 def lasting(function: F) -> F:
     """Add `--max-duration`."""
-    return click.option("--max-duration", metavar="6h", callback=seconds, help="Submit nothing from so long after the start on.")(function)
+    return click.option("--max-duration", metavar="6h", callback=SECONDS, help="Submit nothing from so long after the start on.")(function)
 
 
 def asking(function: F) -> F:
     """Add what limits a run."""
     options = (
-        click.option("--budget", type=CREDITS, metavar="N", help="Spend at most N credits in this run."),
-        click.option("--max-tasks", type=TASKS, metavar="N", help="Submit at most N tasks in this run."),
+        click.option("--budget", metavar="N", callback=CREDITS, help="Spend at most N credits in this run."),
+        click.option("--max-tasks", metavar="N", callback=TASKS, help="Submit at most N tasks in this run."),
         click.option("--until", metavar="HH:MM", callback=time_of_day, help="Submit nothing from this time of day on."),
         lasting,
         click.option("--only", default="", metavar="GLOB", callback=said, help="Only tasks whose id matches, such as 'hero-*'."),
@@ -125,8 +115,7 @@ def asked_of(checked: Checked, asked: Asked, settings: Settings) -> RunAsked:
 
 def refuse_nothing(plan: PlanFacts, checked: Checked, only: str) -> None:
     """Raise UsageError if `--only` matches no task at all: a run that does nothing for a slip of the pen must not look well."""
-    matched = (tasks for part in plan.manifests for kind, tasks in part.counts.items() if kind is not ActionKind.REMOVED)
-    if not only or any(matched):
+    if not only or any(sum(part.counts.values()) for part in plan.manifests):
         return
     ids = [task.id for loaded in checked.manifests for task in islice(loaded.tasks(), 3)][:3]
     hint = f"; ids here are such as {', '.join(ids)}" if ids else ""

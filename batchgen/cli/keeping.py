@@ -27,6 +27,8 @@ def read_plan(file: Path) -> KeptPlan:
     """Read a plan. Raises UsageError, saying what is wrong, if the file is none or was changed."""
     again = "write a new one with `batchgen plan MANIFEST --out FILE`"
     try:
+        if file.exists() and not file.is_file():
+            raise UsageError(f"the plan {file} is not a regular file; {again}")
         with file.open("rb") as stream:
             document = json.loads(stream.read(LARGEST))
     except OSError as error:

@@ -57,12 +57,9 @@ RUNS = frozenset({"run", "resume", ""})
 """Commands after which `resume` goes on; the others are called again: a `fetch` or a `backup` that failed must buy nothing."""
 
 
-def _interrupted(error: BaseException) -> Trouble:
-    """Return the words for a signal; click turns one that comes while it asks into an Abort."""
-    means, do = "Nothing is lost: what was in flight is in the ledger.", "batchgen resume, or the same command"
-    if isinstance(error, Terminated) or isinstance(error.__context__, Terminated):
-        return Trouble(ExitCode.TERMINATED, "Terminated by SIGTERM.", means, do)
-    return Trouble(ExitCode.INTERRUPTED, "Interrupted.", means, do)
+_INTERRUPTED = Trouble(
+    ExitCode.INTERRUPTED, "Interrupted.", "Nothing is lost: what was in flight is in the ledger.", "batchgen resume, or the same command"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,7 @@ class Called:
     @property
     def again(self) -> str:
         """What goes on where this ended."""
-        return f"batchgen resume{self.flags}" if self.command in RUNS else "the same command again"
+        return f"batchgen {'resume' if self.command in RUNS else self.command}{self.flags}"
 
 
 def trouble_of(error: BaseException, code: ExitCode, called: Called = Called()) -> Trouble:

@@ -50,7 +50,7 @@ def load(manifests: Sequence[Path] = (), flags: Flags | None = None, *, environ:
     flags = flags or Flags()
     workspace = find_workspace(manifests, cwd)
     file = workspace / NAME
-    given = read_document(file) if file.is_file() else Given()
+    given = read_document(file) if _there(file) else Given()
     base = Settings(
         workspace=workspace,
         ledger=_ledger(flags, environ, given, (workspace, cwd)),
@@ -85,9 +85,21 @@ def _upward(start: Path) -> Path | None:
     """Return the nearest folder, from `start` upward, that holds a `batchgen.yaml`."""
     try:
         start = start.resolve()
-        return next((folder for folder in (start, *start.parents) if (folder / NAME).is_file()), None)
-    except OSError as error:
-        raise UsageError(f"{start} cannot be looked at: {error.strerror or error}") from error
+        return next((folder for folder in (start, *start.parents) if _there(folder / NAME)), None)
+    except (OSError, RuntimeError) as error:  # RuntimeError is how Python 3.11 and 3.12 say that links go round in a circle
+        raise UsageError(f"{start} cannot be looked at: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _there(file: Path) -> bool:
+    """True also for a settings file that cannot be read (a link to nowhere): whoever reads it says so.
+
+    Taken for none, it would give another workspace, whose ledger knows nothing of what was bought before.
+    """
+    try:
+        file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _of(values: Mapping[str, object], key: str, default: T) -> T:

@@ -30,8 +30,8 @@ class Called:
 Cli = Callable[..., Called]
 
 
-def in_a_process(*arguments: str, cwd: Path, redirect: str = "") -> Called:
-    """Call batchgen in a process of its own, with an empty environment as cron has it; `redirect` is for the shell."""
-    command = " ".join([sys.executable, "-m", "batchgen", *arguments, redirect])
+def in_a_process(*arguments: str, cwd: Path, redirect: str = "", environ: str = "") -> Called:
+    """Call batchgen in a process of its own, with an empty environment as cron has it; `redirect` and `environ` are for the shell."""
+    command = " ".join([environ, sys.executable, "-m", "batchgen", *arguments, redirect])
     done = subprocess.run(["/bin/bash", "-c", f"set -o pipefail; {command}"], cwd=cwd, env={}, capture_output=True, text=True, check=False)
     return Called(done.returncode, done.stdout, done.stderr)

@@ -79,6 +79,9 @@ def backup(screen: Screen, **options: Unpack[Copying]) -> ExitCode:
     file = options["file"]
     if file.exists():
         raise UsageError(f"{file} exists already, and an older backup is never overwritten; name a file that does not")
+    if not file.parent.is_dir():
+        # Behind a volume that is not mounted, a folder made here would hold a backup that nobody finds again.
+        raise UsageError(f"the folder of {file} does not exist; make it first, or mount it")
     # Killed half-way, a copy must not look like a backup.
     part = file.with_name(f"{file.name}.part")
     try:
@@ -87,8 +90,7 @@ def backup(screen: Screen, **options: Unpack[Copying]) -> ExitCode:
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror or error}") from error
     finally:
-        with suppress(OSError):  # a path that leads through a file was said to be wrong already
-            part.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
     if not options["quiet"]:
         screen.out(f"copied {clean(settings.ledger)} to {clean(str(file))}")
     return ExitCode.DONE

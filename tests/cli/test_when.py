@@ -1,0 +1,59 @@
+"""What the README's table of what to do when says about money is true."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.calling import Cli
+
+Write = Callable[..., str]
+LEDGER = Path(".batchgen/sandbox/ledger.sqlite3")
+AFTER_THREE = "99,835 credits on the server"
+"""What three renders leave of the sandbox's 100,000 credits."""
+
+
+def test_a_lost_ledger(cli: Cli, manifest: Write) -> None:
+    """Without its ledger a run asks for the same purchases again, and the server, which remembers them, charges nothing."""
+    path = manifest(3)
+    assert cli("run", path, "--sandbox", "--yes").code == 0
+    for file in LEDGER.parent.glob("ledger.sqlite3*"):
+        file.unlink()
+
+    assert cli("run", path, "--sandbox", "--yes").code == 0
+
+    assert AFTER_THREE in cli("credits", "--sandbox").out
+
+
+def test_a_ledger_from_a_backup(cli: Cli, manifest: Write) -> None:
+    """A ledger restored from before a purchase, also of an edited task, asks for that very purchase."""
+    path = manifest(2)
+    cli("run", path, "--sandbox", "--yes", "--only", "t1")
+    assert cli("ledger", "backup", "early.bak", "--sandbox").code == 0
+    manifest(3)
+    cli("run", path, "--sandbox", "--yes")
+    for file in LEDGER.parent.glob("ledger.sqlite3*"):
+        file.unlink()
+    shutil.copyfile("early.bak", LEDGER)
+
+    assert cli("run", path, "--sandbox", "--yes").code == 0
+
+    assert AFTER_THREE in cli("credits", "--sandbox").out
+    assert cli("ledger", "check", "--sandbox", "--quiet").code == 0
+
+
+def test_a_moved_workspace(cli: Cli, manifest: Write, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Moved whole, a workspace goes on where it stopped: nothing that is done is bought or fetched again."""
+    path = manifest(3)
+    assert cli("run", path, "--sandbox", "--yes", "--max-tasks", "1").code == 3
+    moved = workspace.with_name("moved")
+    workspace.rename(moved)
+    monkeypatch.chdir(moved)
+
+    assert "0 were missing or damaged" in cli("fetch", "--sandbox").out
+    assert cli("run", path, "--sandbox", "--yes").code == 0
+
+    assert AFTER_THREE in cli("credits", "--sandbox").out
