@@ -16,6 +16,7 @@ from batchgen.cli.options import said
 from batchgen.core.facts import RunAsked
 from batchgen.core.forecast import PlanFacts
 from batchgen.core.model import Instant
+from batchgen.core.plan import ActionKind
 from batchgen.errors import UsageError
 from batchgen.manifest import Checked
 from batchgen.settings import Settings
@@ -115,7 +116,8 @@ def asked_of(checked: Checked, asked: Asked, settings: Settings) -> RunAsked:
 
 def refuse_nothing(plan: PlanFacts, checked: Checked, only: str) -> None:
     """Raise UsageError if `--only` matches no task at all: a run that does nothing for a slip of the pen must not look well."""
-    if not only or any(sum(part.counts.values()) for part in plan.manifests):
+    matched = (tasks for part in plan.manifests for kind, tasks in part.counts.items() if kind is not ActionKind.REMOVED)
+    if not only or any(matched):
         return
     ids = [task.id for loaded in checked.manifests for task in islice(loaded.tasks(), 3)][:3]
     hint = f"; ids here are such as {', '.join(ids)}" if ids else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shlex
+import signal
 import sys
 import threading
 import time
@@ -19,7 +20,7 @@ from batchgen import __version__
 from batchgen.cli.group import COMMANDS, COMPLETE_VARIABLE, Commands
 from batchgen.cli.screen import Screen, abandon_stdout, abandon_unwritable_stderr, abandon_unwritable_stdout, settle_streams
 from batchgen.cli.trouble import Called, Trouble, trouble_of
-from batchgen.errors import ExitCode
+from batchgen.errors import ExitCode, Terminated
 from batchgen.report.text import clean, iso, to_json
 
 HELP = """Render long lists of prompts through the Rivya API, within a credit budget, and never pay for one twice.
@@ -70,15 +71,7 @@ def _terminable() -> Iterator[None]:
         return
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        return int(_called(arguments, screen))
-    except BrokenPipeError:
-        # Whoever read the results has seen enough (`| head`); that changes nothing about what was done.
-        abandon_stdout()
-        return int(screen.code)
-    except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001  the last resort: a bug must say what it means for the money
-        _trace(screen, error)
-        abandon_unwritable_stdout()
-        return _tell(screen, trouble_of(error, screen.code, _what(arguments)))
+        yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -93,14 +86,9 @@ def _what(arguments: Sequence[str]) -> Called:
     """Return what was called, also if click could not read it."""
     ledger = next((given for name, given in itertools.pairwise(arguments) if name == "--ledger"), "")
     flags = (f" --ledger {shlex.quote(ledger)}" if ledger else "") + (" --sandbox" if "--sandbox" in arguments else "")
-    return Called(next((name for name in arguments if name in COMMANDS), ""), clean(flags))
-
-
-def _what(arguments: Sequence[str]) -> Called:
-    """Return what was called, also if click could not read it."""
-    ledger = next((given for name, given in itertools.pairwise(arguments) if name == "--ledger"), "")
-    flags = (f" --ledger {shlex.quote(ledger)}" if ledger else "") + (" --sandbox" if "--sandbox" in arguments else "")
-    return Called(next((name for name in arguments if name in COMMANDS), ""), clean(flags))
+    at = next((at for at, name in enumerate(arguments) if name in COMMANDS), len(arguments))
+    words = 2 if arguments[at : at + 1] == ["ledger"] else 1  # its commands have commands
+    return Called(" ".join(name for name in arguments[at : at + words] if not name.startswith("-")), clean(flags))
 
 
 def _json_log(arguments: Sequence[str]) -> bool:

@@ -57,9 +57,12 @@ RUNS = frozenset({"run", "resume", ""})
 """Commands after which `resume` goes on; the others are called again: a `fetch` or a `backup` that failed must buy nothing."""
 
 
-_INTERRUPTED = Trouble(
-    ExitCode.INTERRUPTED, "Interrupted.", "Nothing is lost: what was in flight is in the ledger.", "batchgen resume, or the same command"
-)
+def _interrupted(error: BaseException) -> Trouble:
+    """Return the words for a signal; click turns one that comes while it asks into an Abort."""
+    means, do = "Nothing is lost: what was in flight is in the ledger.", "batchgen resume, or the same command"
+    if isinstance(error, Terminated) or isinstance(error.__context__, Terminated):
+        return Trouble(ExitCode.TERMINATED, "Terminated by SIGTERM.", means, do)
+    return Trouble(ExitCode.INTERRUPTED, "Interrupted.", means, do)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import configparser
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +25,7 @@ from tests.docs.parsing import parsed
 
 TEXT = make_readme.README.read_text(encoding="utf-8")
 BATCHGEN = Path(sys.executable).with_name("batchgen")
+VERIFIES = shutil.which("systemd-analyze")
 MARGIN = 10.0
 """Seconds between the end of a drain and the kill that would follow."""
 
@@ -118,6 +121,21 @@ def test_systemd_timer() -> None:
     assert timer["Install"]["WantedBy"] == "timers.target"
     assert "batchgen.service" in TEXT
     assert "batchgen.timer" in TEXT
+
+
+@pytest.mark.skipif(not VERIFIES and "BATCHGEN_CI" not in os.environ, reason="systemd is not here")
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    """`systemd-analyze verify` finds nothing wrong with them."""
+    program = tmp_path / "batchgen"
+    program.write_text("#!/bin/sh\n", encoding="utf-8")
+    program.chmod(0o755)
+    for name, text in (("service", "[Service]"), ("timer", "[Timer]")):
+        (shown,) = (block for block in blocks("systemd") if text in block)
+        shown = shown.replace("/srv/venv/bin/batchgen", str(program)).replace("User=batchgen", "User=daemon")
+        (tmp_path / f"batchgen.{name}").write_text(shown, encoding="utf-8")
+    words = ["systemd-analyze", "verify", "--man=no", str(tmp_path / "batchgen.service"), str(tmp_path / "batchgen.timer")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "batchgen" in line]) == (0, [])
 
 
 def test_kubernetes() -> None:
