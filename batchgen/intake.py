@@ -10,7 +10,7 @@ Four ways, from the cheapest on; all come to the same, and `core.plan` decides i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby, islice
 
@@ -34,6 +34,9 @@ CHUNK = 1000
 AGAIN = (TaskState.FAILED, TaskState.BLOCKED)
 """What --retry-failed asks for again."""
 
+COUNTED = (TaskState.DONE, TaskState.PENDING)
+"""Tasks that a plan need not look at one by one, unless one of them has an attempt in doubt."""
+
 Calls = Sequence[tuple[str, str]]
 """Manifests as they were named, with their absolute paths."""
 
@@ -54,7 +57,8 @@ def actions(loaded: LoadedManifest, ledger: Ledger | None, asked: RunAsked) -> I
     """Yield what a run would do with each task of a manifest, and with each that left it, in flat memory."""
     if isinstance(loaded, LoadedManifest) and loaded.unchanged and isinstance(ledger, Store):
         for task, row in ledger.in_order(loaded.header.name):
-            yield plan_task(task, row, retry_failed=asked.retry_failed and matches(task.id, asked.only))
+            again = asked.retry_failed and matches(task.id, asked.only)
+            yield plan_task(task, row, retry_failed=again, fingerprint=row.fingerprint)
         return
     name, met = loaded.header.name, 0
     for chunk in _chunks(loaded.tasks(), CHUNK):
@@ -144,10 +148,8 @@ def foresee(forecast: Forecast, loaded: LoadedManifest, ledger: Store | None, as
         if not loaded.unchanged:
             _foresee_edited(forecast, _Edition(loaded, ledger, asked))
             return
-        counts = ledger.states(header.name)
-        in_order = asked.only or ledger.in_doubt(header.name) or (asked.retry_failed and any(counts.get(state) for state in AGAIN))
-        if not in_order:
-            _foresee_rest(forecast, loaded, ledger, counts)
+        if not ledger.in_doubt(header.name, COUNTED):
+            _foresee_rest(forecast, loaded, ledger, asked)
             return
     for action in actions(loaded, ledger, asked):
         if action.task is None or matches(action.task.id, asked.only):
@@ -156,8 +158,15 @@ def foresee(forecast: Forecast, loaded: LoadedManifest, ledger: Store | None, as
 
 def _foresee_edited(forecast: Forecast, edition: _Edition) -> None:
     """Add a manifest of which the ledger has an older edition, in its order, in which budgets are used up."""
+    _foresee_pages(forecast, edition, edition.pages())
+    for action in edition.leavers():
+        forecast.add(edition.loaded.header, action)
+
+
+def _foresee_pages(forecast: Forecast, edition: _Edition, pages: Iterable[Sequence[tuple[Ready, Compared | None]]]) -> None:
+    """Add tasks in their order: in bulk where one is like the next."""
     header, only = edition.loaded.header, edition.asked.only
-    for page in edition.pages():
+    for page in pages:
         wanted = [(ready, found) for ready, found in page if matches(ready[0], only)]
         for reason, group in groupby(wanted, lambda one: _bulk(one[1])):
             if reason:
@@ -168,18 +177,23 @@ def _foresee_edited(forecast: Forecast, edition: _Edition) -> None:
                     forecast.count(header, ActionKind.DONE, 1)
                 else:
                     forecast.add(header, edition.action(ready, found))
-    for action in edition.leavers():
-        forecast.add(header, action)
 
 
-def _foresee_rest(forecast: Forecast, loaded: LoadedManifest, ledger: Store, counts: Mapping[TaskState, int]) -> None:
+def _foresee_rest(forecast: Forecast, loaded: LoadedManifest, ledger: Store, asked: RunAsked) -> None:
     """Add a manifest that did not change: only the tasks on which something is left are looked at."""
-    header = loaded.header
-    forecast.count(header, ActionKind.DONE, counts.get(TaskState.DONE, 0))
+    header, only = loaded.header, asked.only
+    counts = ledger.states(header.name)
+    done = ledger.named(header.name, TaskState.DONE, only) if only else counts.get(TaskState.DONE, 0)
+    forecast.count(header, ActionKind.DONE, done)
+    if asked.retry_failed and any(counts.get(state) for state in AGAIN):  # they are bought in the same order as what waits
+        states = [state for state in TaskState if state is not TaskState.DONE]
+        _foresee_pages(forecast, _Edition(loaded, ledger, asked), ledger.left(header.name, states))
+        return
     for chunk in ledger.waiting(header.name):
-        forecast.fresh(header, chunk, WAITING)
-    for task, known in ledger.kept(header.name, [state for state in TaskState if state not in {TaskState.DONE, TaskState.PENDING}]):
-        forecast.add(header, plan_task(task, known))
+        forecast.fresh(header, [ready for ready in chunk if matches(ready[0], only)] if only else chunk, WAITING)
+    for task, known in ledger.kept(header.name, [state for state in TaskState if state not in COUNTED]):
+        if matches(task.id, only):
+            forecast.add(header, plan_task(task, known, fingerprint=known.fingerprint))
 
 
 def _metered(models: Iterable[str]) -> bool:

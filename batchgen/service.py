@@ -27,7 +27,7 @@ async def service(settings: Settings) -> AsyncIterator[tuple[Api, Media]]:
 
     Raises KeyRefused if there is none, UsageError for an address or a sandbox that cannot be used.
     """
-    # Imported here because httpx takes 0.1 s: `plan`, and a run of a finished manifest, ask nobody.
+    # Imported here because the HTTP library takes 0.1 s: `plan`, and a run of a finished manifest, ask nobody.
     from batchgen.media import Downloads  # noqa: PLC0415
     from batchgen.rivya.client import Client  # noqa: PLC0415
 

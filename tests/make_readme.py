@@ -12,12 +12,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from batchgen.cli.group import COMMANDS
+import click
+
+from batchgen.cli.group import COMMANDS, Commands
 from batchgen.core.states import ATTEMPT_MOVES, TASK_MOVES
 from batchgen.errors import ExitCode
 
@@ -30,6 +32,9 @@ STEPS = (
     f"batchgen run {EXAMPLE} --sandbox",
     "batchgen status --sandbox",
 )
+
+SHARED = {"--ledger", "--sandbox", "--json", "--verbose", "--quiet"}
+"""Options that mean the same wherever they are, which is nearly everywhere."""
 
 State = TypeVar("State", bound=StrEnum)
 Move = TypeVar("Move", bound=StrEnum)
@@ -77,6 +82,35 @@ def commands() -> str:
     return table(("command", "does"), [(f"`batchgen {name}`", does) for name, does in COMMANDS.items()])
 
 
+def options() -> str:
+    """Return the table of all options, with the help's own words; what means the same in several commands stands once."""
+    together: dict[tuple[str, str], list[str]] = {}
+    for name, flag, does in flags():
+        together.setdefault((flag, does), []).append(name)
+    rows = [(f"`{flag}`", "most" if flag.split()[0] in SHARED else ", ".join(names), does) for (flag, does), names in together.items()]
+    return table(("option", "of", "meaning"), sorted(rows, key=lambda row: row[1] != "most"))
+
+
+def flags() -> Iterator[tuple[str, str, str]]:
+    """Yield each option: its command, how it is written, what it does."""
+    group = Commands("batchgen")
+    context = click.Context(group)
+    for name, command in _commands(group):
+        for param in command.params:
+            if isinstance(param, click.Option):
+                value = "" if param.is_flag or param.count else f" {param.make_metavar(context)}"
+                yield name, f"{', '.join(param.opts)}{value}".replace("|", "\\|"), (param.help or "").replace("|", "\\|")
+
+
+def _commands(group: Commands) -> Iterator[tuple[str, click.Command]]:
+    for name in COMMANDS:
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
+        yield name, command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {inner}", command.commands[inner]) for inner in command.commands)
+
+
 def settings() -> str:
     """Return the table of `batchgen.yaml`."""
     schema = json.loads((ROOT / "schemas" / "batchgen.schema.json").read_text(encoding="utf-8"))
@@ -116,6 +150,7 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "manifest": manifest,
     "example": example,
     "commands": commands,
+    "options": options,
     "settings": settings,
     "exit codes": exit_codes,
     "states": states,

@@ -7,19 +7,43 @@ import shlex
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import TypedDict, TypeVar
 
 import click
 
+from batchgen.cli.options import said
 from batchgen.core.facts import RunAsked
+from batchgen.core.forecast import PlanFacts
 from batchgen.core.model import Instant
+from batchgen.core.plan import ActionKind
+from batchgen.errors import UsageError
 from batchgen.manifest import Checked
 from batchgen.settings import Settings
-from batchgen.settings.words import NotUnderstood, duration
+from batchgen.settings.words import NotUnderstood, count, credits_of, duration
 
 F = TypeVar("F", bound=Callable[..., object])
 
-CREDITS = click.IntRange(min=0, max=10**12)
+MOST_TASKS = 10**9
+
+
+class Whole(click.ParamType[int]):
+    """A whole number that `read` makes of a text."""
+
+    def __init__(self, name: str, read: Callable[[str], int]) -> None:
+        self.name = name
+        self._read = read
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number, or say what would be right."""
+        try:
+            return self._read(value)
+        except NotUnderstood as error:
+            self.fail(f"{error}; {error.right}", param, ctx)
+
+
+CREDITS = Whole("credits", credits_of)
+TASKS = Whole("tasks", lambda text: count(text, most=MOST_TASKS))
 
 
 class Asked(TypedDict):
@@ -60,10 +84,10 @@ def asking(function: F) -> F:
     """Add what limits a run."""
     options = (
         click.option("--budget", type=CREDITS, metavar="N", help="Spend at most N credits in this run."),
-        click.option("--max-tasks", type=click.IntRange(min=1), metavar="N", help="Submit at most N tasks in this run."),
+        click.option("--max-tasks", type=TASKS, metavar="N", help="Submit at most N tasks in this run."),
         click.option("--until", metavar="HH:MM", callback=time_of_day, help="Submit nothing from this time of day on."),
         lasting,
-        click.option("--only", default="", metavar="GLOB", help="Only tasks whose id matches, such as 'hero-*'."),
+        click.option("--only", default="", metavar="GLOB", callback=said, help="Only tasks whose id matches, such as 'hero-*'."),
         click.option("--retry-failed", is_flag=True, help="Ask again for tasks that failed for good or are blocked."),
     )
     for option in reversed(options):
@@ -97,6 +121,16 @@ def asked_of(checked: Checked, asked: Asked, settings: Settings) -> RunAsked:
         max_tasks=asked["max_tasks"],
         until=deadline(asked["until"] and next_time(asked["until"], settings, now), asked["max_duration"], now),
     )
+
+
+def refuse_nothing(plan: PlanFacts, checked: Checked, only: str) -> None:
+    """Raise UsageError if `--only` matches no task at all: a run that does nothing for a slip of the pen must not look well."""
+    matched = (tasks for part in plan.manifests for kind, tasks in part.counts.items() if kind is not ActionKind.REMOVED)
+    if not only or any(matched):
+        return
+    ids = [task.id for loaded in checked.manifests for task in islice(loaded.tasks(), 3)][:3]
+    hint = f"; ids here are such as {', '.join(ids)}" if ids else ""
+    raise UsageError(f"--only {only!r} matches the id of no task{hint}")
 
 
 def deadline(until: Instant | None, max_duration: float | None, now: Instant) -> Instant | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shlex
 import sys
 import time
 import traceback
@@ -15,9 +16,9 @@ from click.shell_completion import shell_complete
 from batchgen import __version__
 from batchgen.cli.group import COMMANDS, COMPLETE_VARIABLE, Commands
 from batchgen.cli.screen import Screen, abandon_stdout, abandon_unwritable_stderr, abandon_unwritable_stdout, settle_streams
-from batchgen.cli.trouble import Trouble, trouble_of
+from batchgen.cli.trouble import Called, Trouble, trouble_of
 from batchgen.errors import ExitCode
-from batchgen.report.text import iso, to_json
+from batchgen.report.text import clean, iso, to_json
 
 HELP = """Render long lists of prompts through the Rivya API, within a credit budget, and never pay for one twice.
 
@@ -53,9 +54,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001  the last resort: a bug must say what it means for the money
         _trace(screen, error)
         abandon_unwritable_stdout()
-        return _tell(screen, trouble_of(error, screen.code, next((name for name in arguments if name in COMMANDS), "")))
+        return _tell(screen, trouble_of(error, screen.code, _what(arguments)))
     finally:
         abandon_unwritable_stderr()
+
+
+def _what(arguments: Sequence[str]) -> Called:
+    """Return what was called, also if click could not read it."""
+    ledger = next((given for name, given in itertools.pairwise(arguments) if name == "--ledger"), "")
+    flags = (f" --ledger {shlex.quote(ledger)}" if ledger else "") + (" --sandbox" if "--sandbox" in arguments else "")
+    return Called(next((name for name in arguments if name in COMMANDS), ""), clean(flags))
 
 
 def _json_log(arguments: Sequence[str]) -> bool:
@@ -73,6 +81,10 @@ def _called(arguments: list[str], screen: Screen) -> int:
             code = batchgen.invoke(context)
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
+    except click.exceptions.NoArgsIsHelpError as asking:
+        # `batchgen ledger` alone: its text is the help, which is shown as `batchgen` alone shows its own.
+        screen.out(asking.message)
+        return ExitCode.DONE
     return int(code) if isinstance(code, int) else ExitCode.DONE
 
 

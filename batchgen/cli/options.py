@@ -2,19 +2,55 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict, TypeVar
 
 import click
+from click.core import ParameterSource
 
 F = TypeVar("F", bound=Callable[..., object])
+EMPTY = "it is empty; is a variable of the shell not set?"
 
 
-class Watched(TypedDict):
-    """How a run is told about while it goes on."""
+class FileName(click.Path):
+    """A path as it was typed: whoever opens it says what is wrong with it. An empty one is a mistake, never the current folder."""
+
+    def __init__(self) -> None:
+        super().__init__(readable=False, path_type=Path)
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """Return a path."""
+        if value == "":
+            self.fail(EMPTY, param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def said(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """Refuse an option that was given without a value (`--only "$UNSET"`): that is not the same as leaving it out; a callback."""
+    if value == "" and context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE:
+        raise click.BadParameter(EMPTY)
+    return value
+
+
+class Quiet(TypedDict):
+    """Whether a command that did everything keeps silent."""
 
     quiet: bool
+
+
+def quiet(function: F) -> F:
+    """Add `--quiet`, for cron: what is said is mailed to somebody."""
+    text = "Say nothing unless the exit code is not 0; --json still prints its document."
+    return click.option("--quiet", is_flag=True, help=text)(function)
+
+
+class Watched(Quiet):
+    """How a run is told about while it goes on."""
+
     log_format: str
     log_file: Path | None
 
@@ -22,7 +58,7 @@ class Watched(TypedDict):
 def watched(function: F) -> F:
     """Add how a run is told about."""
     options = (
-        click.option("--quiet", is_flag=True, help="Say nothing unless the exit code is not 0; --json still prints its document."),
+        quiet,
         click.option(
             "--log-format",
             type=click.Choice(["text", "json"]),
@@ -32,7 +68,7 @@ def watched(function: F) -> F:
         click.option(
             "--log-file",
             metavar="FILE",
-            type=click.Path(path_type=Path),
+            type=FileName(),
             help="Append the log to FILE too, which only its owner may read; a terminal keeps its live view.",
         ),
     )
@@ -53,5 +89,4 @@ def facts(function: F) -> F:
 
 def manifests(function: F) -> F:
     """Add `MANIFEST...`."""
-    kind = click.Path(path_type=Path)
-    return click.argument("manifests", metavar="MANIFEST...", nargs=-1, required=True, type=kind)(function)
+    return click.argument("manifests", metavar="MANIFEST...", nargs=-1, required=True, type=FileName())(function)

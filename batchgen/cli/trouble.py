@@ -44,12 +44,16 @@ _WORDS: tuple[tuple[type[BatchgenError], str, str], ...] = (
     ),
     (ManifestError, "Nothing was sent and nothing was bought.", "correct the file, then: batchgen validate MANIFEST"),
     (NoLedger, "Nothing was sent and nothing was bought.", "batchgen plan MANIFEST"),
-    (NoRun, "Nothing was changed, sent or bought.", "batchgen status"),
+    (NoRun, "Nothing was changed, sent or bought.", "batchgen status{flags}"),
     (UsageError, "Nothing was sent and nothing was bought.", "batchgen {command} --help"),
-    (LedgerBusy, "That run goes on undisturbed; this one sent nothing and bought nothing.", "batchgen status"),
+    (LedgerBusy, "That run goes on undisturbed; this one sent nothing and bought nothing.", "batchgen status{flags}"),
     (KeyRefused, "Nothing was bought with it; what is in the ledger stays as it is.", "set RIVYA_API_KEY, then: batchgen credits"),
-    (Unavailable, "Nothing is lost and nothing will be paid twice: the ledger knows every step.", "batchgen resume"),
+    (Unavailable, "Nothing is lost and nothing will be paid twice: the ledger knows every step.", "{again}"),
 )
+
+
+RUNS = frozenset({"run", "resume", ""})
+"""Commands after which `resume` goes on; the others are called again: a `fetch` or a `backup` that failed must buy nothing."""
 
 
 _INTERRUPTED = Trouble(
@@ -57,48 +61,64 @@ _INTERRUPTED = Trouble(
 )
 
 
-def trouble_of(error: BaseException, code: ExitCode, command: str = "") -> Trouble:
-    """Return the words for whatever ended `command`. `code` is what a run itself had ended with by then, if it had."""
+@dataclass(frozen=True, slots=True)
+class Called:
+    """What was called, for advice that can be copied."""
+
+    command: str = ""
+    flags: str = ""  # those that say which ledger, with a blank before them
+
+    @property
+    def again(self) -> str:
+        """What goes on where this ended."""
+        return f"batchgen resume{self.flags}" if self.command in RUNS else "the same command again"
+
+
+def trouble_of(error: BaseException, code: ExitCode, called: Called = Called()) -> Trouble:
+    """Return the words for whatever ended a command. `code` is what a run itself had ended with by then, if it had."""
     match error:
         case KeyboardInterrupt() | click.Abort():
             return _INTERRUPTED
         case click.ClickException():
-            return _of_click(error)
+            return _of_click(error, called)
         case BatchgenError() if error.exit_code is not ExitCode.BUG:
-            return _of_batchgen(error, command)
+            return _of_batchgen(error, called)
         case OSError():
-            return _of_system(error, code)
+            return _of_system(error, code, called)
         case _:
-            return _of_bug(error)
+            return _of_bug(error, called)
 
 
-def _of_batchgen(error: BatchgenError, command: str) -> Trouble:
+def _of_batchgen(error: BatchgenError, called: Called) -> Trouble:
     """Return the words for an error that was raised on purpose."""
     what = "\n".join(clean(line) for line in str(error).splitlines()) or type(error).__name__
     if isinstance(error, LedgerError) and not isinstance(error, LedgerBusy | NoLedger):
         return Trouble(error.exit_code, what, "Nothing was sent; the ledger was left as it is.", "batchgen status --ledger LEDGER")
     means, do = next(((means, do) for kind, means, do in _WORDS if isinstance(error, kind)), ("", "batchgen --help"))
-    return Trouble(error.exit_code, what, means, " ".join(do.format(command=command).split()))
+    return Trouble(
+        error.exit_code, what, means, " ".join(do.format(command=called.command, flags=called.flags, again=called.again).split())
+    )
 
 
-def _of_click(error: click.ClickException) -> Trouble:
-    """Return the words for a wrong command line."""
-    command = "batchgen"
-    if isinstance(error, click.UsageError) and error.ctx is not None:
+def _of_click(error: click.ClickException, called: Called) -> Trouble:
+    """Return the words for a wrong command line; click breaks some of its own over several lines."""
+    command = f"batchgen {called.command}".strip()
+    if isinstance(error, click.UsageError) and error.ctx is not None and error.ctx.parent is not None:
         command = error.ctx.command_path
-    return Trouble(ExitCode.WRONG_INPUT, clean(error.format_message()), "Nothing was sent and nothing was bought.", f"{command} --help")
+    what = clean(" ".join(error.format_message().split()))
+    return Trouble(ExitCode.WRONG_INPUT, what, "Nothing was sent and nothing was bought.", f"{command} --help")
 
 
-def _of_system(error: OSError, code: ExitCode) -> Trouble:
+def _of_system(error: OSError, code: ExitCode, called: Called) -> Trouble:
     """Return the words for what this machine refused; `code` is what the run itself ended with, if it did."""
     place = f"{clean(str(error.filename))}: " if error.filename else ""
     what = f"This machine said no: {place}{clean(error.strerror or str(error))}"
     means = "Nothing is lost and nothing will be paid twice: the ledger knows every step."
-    return Trouble(code or ExitCode.UNAVAILABLE, what, means, "see to that, then: batchgen resume")
+    return Trouble(code or ExitCode.UNAVAILABLE, what, means, f"see to that, then: {called.again}")
 
 
-def _of_bug(error: BaseException) -> Trouble:
+def _of_bug(error: BaseException, called: Called) -> Trouble:
     """Return the words for an error that nobody foresaw."""
     what = f"This is a bug in batchgen: {type(error).__name__}: {clean(str(error))[:500]}"
     means = "Nothing is lost and nothing will be paid twice: the ledger knows every step."
-    return Trouble(ExitCode.BUG, what, means, "batchgen resume; then report the bug, with what the same command says under --verbose")
+    return Trouble(ExitCode.BUG, what, means, f"{called.again}; then report the bug, with what the same command says under --verbose")

@@ -9,7 +9,10 @@ from typing import TypedDict, TypeVar
 
 import click
 
+from batchgen.catalogue import did_you_mean, shown
+from batchgen.cli.options import said
 from batchgen.cli.screen import Screen
+from batchgen.core.ports import Ledger
 from batchgen.errors import UsageError
 from batchgen.sandbox.faults import Faults
 from batchgen.settings import Flags, Settings, load
@@ -27,7 +30,7 @@ class Where(TypedDict):
 def where(function: F) -> F:
     """Add `--ledger` and `--sandbox`."""
     function = click.option("--sandbox", is_flag=True, help="The sandbox: its own ledger, its own renders, no key, no cost.")(function)
-    return click.option("--ledger", metavar="LEDGER", help="The ledger: a file or a SQLAlchemy URL.")(function)
+    return click.option("--ledger", metavar="LEDGER", callback=said, help="The ledger: a file or a SQLAlchemy URL.")(function)
 
 
 def faults(function: F) -> F:
@@ -50,6 +53,13 @@ def settings_for(screen: Screen, where: Where, paths: Sequence[Path] = (), *, fa
     settings = load(paths, flags, environ=screen.environ, cwd=_here())
     Faults.parse(settings.faults)  # raises UsageError now, and not in the middle of a run
     return settings
+
+
+def refuse_unknown(ledger: Ledger, manifest: str) -> None:
+    """Raise UsageError for a manifest's name that the ledger does not know; '' is none."""
+    known = [facts.name for facts in ledger.manifests()] if manifest else []
+    if manifest and manifest not in known:
+        raise UsageError(f"the ledger has no manifest {shown(manifest)}; {did_you_mean(manifest, known) or 'it has none yet'}")
 
 
 def _here() -> Path:

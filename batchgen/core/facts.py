@@ -66,7 +66,7 @@ class Opening:
     manifests: tuple[Manifest, ...]
     live: tuple[LiveAttempt, ...] = ()
     spending: Spending = Spending()
-    prices: Mapping[str, Credits] = field(default_factory=dict)  # by price key: the last reserved_credits seen
+    prices: Mapping[str, Credits] = field(default_factory=dict)  # by price key: what the last purchase that tells cost
     not_before: Instant = 0.0  # no request earlier: an earlier run's last request, or a Retry-After
     only: str = ""  # a glob on task ids; empty takes all
     rendered: Mapping[str, int] = field(default_factory=dict)  # by manifest: tasks that are rendered or done

@@ -64,7 +64,10 @@ class Api(Protocol):
 
 
 Owner = Callable[[str], tuple[str, int] | None]
-"""Which of our outputs is at this path (relative to the outputs folder): its sha256 and its attempt's number; None: not ours."""
+"""Which of our outputs is at this path (relative to the outputs folder): its sha256 and its attempt's number; None: not ours.
+
+Asked from worker threads, several at once.
+"""
 
 
 class Media(Protocol):

@@ -22,6 +22,7 @@ class Prices:
         self._seen = {key: credits for key, credits in seen.items() if credits}
         self._probes: dict[str, str] = {}  # by model: one surprise at a time
         self._confirmed: set[str] = set()  # models of which this run has bought
+        self._shaken: set[str] = set()  # prices seen before another of their model rose
 
     def quote(self, spec: Spec) -> Quote:
         """Return what to hold: what the server reserved last, but never less than the settings state."""
@@ -36,11 +37,11 @@ class Prices:
         return model_of(price_key) in self._probes and not self._sure(price_key)
 
     def unseen(self, price_key: str) -> bool:
-        """True if no bill was ever seen for this price, or the model has become dearer since."""
+        """True if no bill was ever seen for this price."""
         return price_key not in self._seen
 
     def _sure(self, price_key: str) -> bool:
-        return price_key in self._seen and model_of(price_key) in self._confirmed
+        return price_key in self._seen and price_key not in self._shaken and model_of(price_key) in self._confirmed
 
     def probe(self, price_key: str, key: str) -> None:
         """Let the attempt `key` find out a price that is not sure."""
@@ -50,14 +51,15 @@ class Prices:
     def saw(self, price_key: str, credits: Credits) -> None:
         """Take a price from the server. 0 is none: holding nothing for the next would be a bet.
 
-        One that is higher than before says that the model has become dearer, so none of its other prices is believed. A lower one
-        counts from the next run on: what is held too much is released.
+        One that is higher than before says that the model has become dearer, so each of its other prices is found out again, from
+        what it was. A lower one counts from the next run on: what is held too much is released.
         """
         if credits > self._seen.get(price_key, credits):
             model = model_of(price_key)
-            self._seen = {seen: price for seen, price in self._seen.items() if model_of(seen) != model}
+            self._shaken |= {seen for seen in self._seen if model_of(seen) == model}
         if credits:
             self._seen[price_key] = max(credits, self._seen.get(price_key, 0))
+            self._shaken.discard(price_key)
 
     def confirm(self, price_key: str, key: str) -> None:
         """Take it that the attempt `key`, which this run bought, was accepted: prices of its model that were seen before hold.

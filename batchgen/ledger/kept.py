@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from batchgen.core.glob import matches
 from batchgen.core.model import KnownTask, Manifest, Task
 from batchgen.core.states import AttemptState, TaskState
 from batchgen.core.written import Frames, Ready, Walk, parted
@@ -27,8 +28,14 @@ _IN_DOUBT = (
     sa.select(sa.func.count())
     .select_from(attempts)
     .join(tasks, tasks.c.id == unindexed(attempts.c.task_id))
-    .where(LIVE_ATTEMPT, attempts.c.state == AttemptState.IN_DOUBT, unindexed(tasks.c.manifest_id) == _OF)
+    .where(
+        LIVE_ATTEMPT,
+        attempts.c.state == AttemptState.IN_DOUBT,
+        unindexed(tasks.c.manifest_id) == _OF,
+        tasks.c.state.in_(sa.bindparam("states", expanding=True)),
+    )
 )
+_IDENTS = sa.select(tasks.c.ident).where(tasks.c.manifest_id == _OF, tasks.c.wanted == sa.true(), tasks.c.state == sa.bindparam("state"))
 _DUE_TASKS = (
     sa.select().where(DUE, tasks.c.manifest_id == _OF, tasks.c.position > sa.bindparam("after")).order_by(tasks.c.position).limit(PAGE)
 )
@@ -43,6 +50,7 @@ _PAIRS = (
 )
 _KEPT = _PAIRS.where(tasks.c.state == sa.bindparam("state"), tasks.c.id > sa.bindparam("after")).order_by(tasks.c.id).limit(PAGE)
 _ALL = _PAIRS.order_by(tasks.c.position)
+_LEFT = _ALL.where(tasks.c.state.in_(sa.bindparam("states", expanding=True)))
 
 _COMPARED = (
     sa.select(*tasks.c["ident", "state", "fingerprint", "output", "position", "wanted", "spec", "line"], attempts.c.state.label("live"))
@@ -86,9 +94,15 @@ def states(connection: sa.Connection, manifest: str) -> Mapping[TaskState, int]:
     return {TaskState(state): count for state, count in connection.execute(_STATES, {"manifest": manifest})}
 
 
-def in_doubt(connection: sa.Connection, manifest: str) -> int:
-    """Count the attempts in doubt."""
-    return connection.scalar(_IN_DOUBT, {"manifest": manifest}) or 0
+def in_doubt(connection: sa.Connection, manifest: str, states: Sequence[TaskState]) -> int:
+    """Count the attempts in doubt of tasks in these states."""
+    return connection.scalar(_IN_DOUBT, {"manifest": manifest, "states": states}) or 0
+
+
+def named(connection: sa.Connection, manifest: str, state: TaskState, only: str) -> int:
+    """Count the wanted tasks in a state whose id a glob matches."""
+    with connection.execution_options(yield_per=PAGE).execute(_IDENTS, {"manifest": manifest, "state": state}) as rows:
+        return sum(matches(ident, only) for (ident,) in rows)
 
 
 def waiting(connect: Connect, manifest: str) -> Iterator[list[Ready]]:
@@ -144,8 +158,23 @@ def in_order(connect: Connect, manifest: str) -> Iterator[tuple[Task, KnownTask]
             yield _pair(row, manifest, frames)
 
 
+def left(connect: Connect, manifest: str, states: Sequence[TaskState]) -> Iterator[list[tuple[Ready, Compared]]]:
+    """Yield the wanted tasks in these states in their order, page by page. The database sorts them, on disk if they are many."""
+    given = {"manifest": manifest, "states": states}
+    with connect() as connection, connection.execution_options(yield_per=PAGE).execute(_LEFT, given) as rows:
+        for page in rows.mappings().partitions():
+            yield [(_ready(row), Compared(_known(row), same=True)) for row in page]
+
+
+def _ready(row: sa.RowMapping) -> Ready:
+    return (row["ident"], *parted(row["spec"]), row["fingerprint"], row["output"], row["line"])
+
+
+def _known(row: sa.RowMapping) -> KnownTask:
+    live = AttemptState(row["live"]) if row["live"] else None
+    return KnownTask(row["ident"], TaskState(row["state"]), row["fingerprint"], live, row["output"], row["position"], wanted=True)
+
+
 def _pair(row: sa.RowMapping, manifest: str, frames: Frames) -> tuple[Task, KnownTask]:
     task = Task(manifest, row["ident"], frames.spec(*parted(row["spec"])), row["output"], row["position"], row["line"])
-    live = AttemptState(row["live"]) if row["live"] else None
-    known = KnownTask(row["ident"], TaskState(row["state"]), row["fingerprint"], live, row["output"], row["position"], wanted=True)
-    return task, known
+    return task, _known(row)

@@ -367,6 +367,9 @@ def _render_times(connection: sa.Connection) -> Mapping[str, tuple[int, float, f
 
 
 def _prices(connection: sa.Connection) -> Mapping[str, Credits]:
-    """Return the newest reserved_credits by price key."""
-    query = sa.select(attempts.c.price_key, attempts.c.reserved).where(attempts.c.id.in_(_NEWEST_PRICES))
-    return {key: int(credits) for key, credits in connection.execute(query) if credits is not None}
+    """Return by price key what the newest purchase that tells cost: what was reserved, or more if it took more in the end."""
+    query = sa.select(*attempts.c["price_key", "reserved", "final", "state"]).where(attempts.c.id.in_(_NEWEST_PRICES))
+    return {
+        row.price_key: max(row.reserved or 0, (row.final or 0) if row.state == AttemptState.SUCCEEDED else 0)
+        for row in connection.execute(query)
+    }

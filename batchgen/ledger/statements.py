@@ -39,6 +39,11 @@ FIND_ATTEMPTS = (
     .where(attempts.c.client_request_id.in_(sa.bindparam("keys", expanding=True)))
 )
 BODY = sa.select(attempts.c.body).where(attempts.c.id == sa.bindparam("row"))
+OWNER = (
+    sa.select(outputs.c.sha256, attempts.c.number)
+    .join(attempts, attempts.c.id == outputs.c.attempt_id)
+    .where(outputs.c.path == sa.bindparam("at"))
+)
 SAVED = sa.select(outputs.c.attempt_id, outputs.c.nth).where(outputs.c.attempt_id.in_(sa.bindparam("rows", expanding=True)))
 
 SUBMIT_TASK = (

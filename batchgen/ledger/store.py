@@ -30,7 +30,8 @@ from batchgen.ledger.documents import asked_text
 from batchgen.ledger.kept import Compared
 from batchgen.ledger.lock import database_held, file_held, hold_database, hold_file
 from batchgen.ledger.opening import Opened, backup, open_ledger
-from batchgen.ledger.tables import attempts, manifests, outputs, runs, tasks
+from batchgen.ledger.statements import OWNER
+from batchgen.ledger.tables import manifests, runs, tasks
 from batchgen.ledger.trouble import plain_words
 
 
@@ -150,10 +151,19 @@ class Store:
         with self._read() as connection:
             return kept.states(connection, manifest)
 
-    def in_doubt(self, manifest: str) -> int:
-        """Count the attempts of a manifest that are in doubt."""
+    def in_doubt(self, manifest: str, states: Sequence[TaskState]) -> int:
+        """Count the attempts in doubt of a manifest's tasks in these states."""
         with self._read() as connection:
-            return kept.in_doubt(connection, manifest)
+            return kept.in_doubt(connection, manifest, states)
+
+    def named(self, manifest: str, state: TaskState, only: str) -> int:
+        """Count the wanted tasks of a manifest in a state whose id a glob matches."""
+        with self._read() as connection:
+            return kept.named(connection, manifest, state, only)
+
+    def left(self, manifest: str, states: Sequence[TaskState]) -> Iterator[list[tuple[Ready, Compared]]]:
+        """Yield the wanted tasks of a manifest in these states in their order, page by page, compared with themselves."""
+        return kept.left(self._read, manifest, states)
 
     def waiting(self, manifest: str) -> Iterator[list[Ready]]:
         """Yield the wanted pending tasks of a manifest in their order, page by page."""
@@ -248,9 +258,8 @@ class Store:
 
     def owner(self, path: str) -> tuple[str, int] | None:
         """Which of our outputs is at this path: sha256 and attempt number."""
-        query = sa.select(outputs.c.sha256, attempts.c.number).join(attempts, attempts.c.id == outputs.c.attempt_id)
         with self._read() as connection:
-            row = connection.execute(query.where(outputs.c.path == path)).first()
+            row = connection.execute(OWNER, {"at": path}).first()
         return None if row is None else (row.sha256, row.number)
 
     # -- care

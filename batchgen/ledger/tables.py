@@ -198,7 +198,11 @@ LIVE_ATTEMPT = attempts.c.state.in_(sa.literal_column(quoted([state])) for state
 _partial("uq_attempts_live", attempts.c.task_id, unique=True, where=LIVE_ATTEMPT)
 FAILED_ATTEMPT = attempts.c.state == sa.literal_column(quoted([AttemptState.FAILED]))
 _partial("ix_attempts_failed", attempts.c.ended_at, where=FAILED_ATTEMPT)
-PRICED = attempts.c.reserved.is_not(None)
+PRICED = sa.or_(
+    attempts.c.reserved > sa.literal_column("0"),
+    sa.and_(attempts.c.state == sa.literal_column(quoted([AttemptState.SUCCEEDED])), attempts.c.final > sa.literal_column("0")),
+)
+"""Attempts that tell what such a purchase costs: the server said what it reserves, or what a render took."""
 _partial("ix_attempts_prices", attempts.c.price_key, attempts.c.id, where=PRICED)
 
 money = sa.Table(

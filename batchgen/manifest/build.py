@@ -36,6 +36,8 @@ from batchgen.manifest.source import Source, line_of
 DEEPEST = 40
 """Levels of nesting. A manifest needs eight; the schema check recurses three frames per level."""
 
+_TOO_DEEP = (f"this is nested more than {DEEPEST} levels deep", "is a bracket left open?")
+
 MOST_NODES = 200_000
 """Nodes of the header, and of each task: a foreach list of some ten thousand rows. More belong into a CSV file."""
 
@@ -268,7 +270,7 @@ class Builder:
 
     def _check_depth(self, event: Event, depth: int) -> None:
         if depth > DEEPEST:
-            raise self._refused(event, f"this is nested more than {DEEPEST} levels deep", "is a bracket left open?")
+            raise self._refused(event, *_TOO_DEEP)
 
     def _refused(self, event: Event, wrong: str, right: str) -> Refused:
         return self.refused(*_place(event), wrong, right)
@@ -281,6 +283,8 @@ class Builder:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         said = getattr(error, "problem", None) or str(error)
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        if "nesting depth" in said:  # libyaml has a limit of its own, and meets it before it tells of the first level
+            return Problem(self._source.shown_as, line, column, "", *_TOO_DEEP)
         hint = _hint(line_of(self._source.path, line)) if line else ""
         return Problem(self._source.shown_as, line, column, "", f"this is not YAML: {said}", hint)
 

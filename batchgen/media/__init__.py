@@ -1,7 +1,7 @@
 """Result files: fetched, checked, put in place; and the sidecar beside each.
 
     address   which URLs may be fetched at all, and at which addresses
-    fetch     the transfer (the only module here that knows httpx)
+    fetch     the transfer
     part      the unfinished file and its note, which survive a crash
     sniff     what the bytes are
     place     names, sidecars, making room, the last rename

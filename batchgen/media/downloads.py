@@ -1,11 +1,13 @@
 """Downloads, joined: look whether it is there, fetch, check, place. `core.ports.Media`.
 
-Everything that touches the disk runs in worker threads. `owner` is called on the event loop's thread, as it was made
-there. At most `Limits.at_once` transfers run at a time; two downloads of one name never do.
+Everything that touches the disk runs in worker threads, as does `owner`: once before the transfer and once after it, since
+each change of threads costs as much as the work of a small file. At most `Limits.at_once` transfers run at a time; two
+downloads of one name never do, and one file at a time gets its name.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +16,7 @@ from typing import Self
 from weakref import WeakValueDictionary
 
 import anyio
-import httpx
-from anyio import from_thread, to_thread
+from anyio import to_thread
 
 from batchgen.core.messages import DiskTrouble, Download, Downloaded
 from batchgen.core.ports import Owner
@@ -25,6 +26,7 @@ from batchgen.media.part import Part, forget
 from batchgen.media.place import Content, Shelf, adopt, names_of, place
 from batchgen.media.sniff import HEAD, kind_of
 from batchgen.media.trouble import Trouble, of_disk
+from batchgen.transport import Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +51,14 @@ class Downloads:
         *,
         allow_loopback: bool = False,
         limits: Limits | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: Wire | None = None,
         resolver: Resolver = resolve,
     ) -> None:
         self._limits = limits or Limits()
-        self._shelf = Shelf(root)
+        self._root = root
         self._fetcher = Fetcher(allow_loopback=allow_loopback, max_bytes=self._limits.max_bytes, resolver=resolver, transport=transport)
         self._transfers = anyio.Semaphore(self._limits.at_once)
-        self._placing = anyio.Lock()
+        self._placing = threading.Lock()
         self._names: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
 
     async def __aenter__(self) -> Self:
@@ -81,19 +83,18 @@ class Downloads:
                 return Downloaded(request, trouble=DiskTrouble.DISK, message=str(of_disk(error)))
 
     async def _save(self, request: Download, owner: Owner) -> Downloaded:
-        def on_loop(path: str) -> tuple[str, int] | None:
-            return from_thread.run_sync(owner, path)
-
-        if found := await to_thread.run_sync(adopt, self._shelf, request, on_loop):
-            await to_thread.run_sync(_forget_part, self._shelf, request)
+        found = await to_thread.run_sync(_look, Shelf(self._root), request, owner)
+        if isinstance(found, Downloaded):
             return found
-        part = await to_thread.run_sync(_claim_part, self._shelf, request)
-        if not part.complete:
-            await self._fetch(request.url, part)
-        content = await to_thread.run_sync(_complete, part)
-        async with self._placing:
-            event = await to_thread.run_sync(_place, self._shelf, request, content, on_loop)
-        await to_thread.run_sync(part.discard)
+        if not found.complete:
+            await self._fetch(request.url, found)
+        return await to_thread.run_sync(self._shelve, found, request, owner)
+
+    def _shelve(self, part: Part, request: Download, owner: Owner) -> Downloaded:
+        content = _complete(part)
+        with self._placing:
+            event = _place(Shelf(self._root), request, content, owner)
+        part.discard()
         return event
 
     async def _fetch(self, url: str, part: Part) -> None:
@@ -109,14 +110,14 @@ def _part_paths(shelf: Shelf, request: Download) -> Iterator[Path]:
     return (shelf.path(f"{name}.part") for name in names_of(request))
 
 
-def _claim_part(shelf: Shelf, request: Download) -> Part:
+def _look(shelf: Shelf, request: Download, owner: Owner) -> Downloaded | Part:
+    """Return the file if an earlier try finished it, else the part that it grows in."""
+    if found := adopt(shelf, request, owner):
+        # a crash between the last rename and the note's removal left the note
+        forget(next(_part_paths(shelf, request)), key=request.key, index=request.index)
+        return found
     shelf.make_room_for(request.stem)
     return Part.claim(_part_paths(shelf, request), key=request.key, index=request.index)
-
-
-def _forget_part(shelf: Shelf, request: Download) -> None:
-    """Take away what a crash between the last rename and the note's removal left."""
-    forget(next(_part_paths(shelf, request)), key=request.key, index=request.index)
 
 
 def _complete(part: Part) -> Content:

@@ -1,4 +1,4 @@
-"""The transfer of a result into its part file. Of this package only this module knows httpx.
+"""The transfer of a result into its part file.
 
 Its clients are not the API's: they know no key, keep no connection (one TLS handshake for a render is nothing, and a
 connection that was checked for one host must not serve another), take no cookies and follow redirects by hand, each
@@ -8,26 +8,23 @@ checked like the first URL. Bytes are asked for as they are (`identity`), so tha
 from __future__ import annotations
 
 import re
-import ssl
 import zlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import urljoin
 from urllib.request import getproxies, proxy_bypass
 
 import anyio
-import httpx
 from anyio import to_thread
 
-from batchgen import __version__
 from batchgen.core.messages import DiskTrouble
 from batchgen.media.address import Resolver, Target, check, shown
 from batchgen.media.part import BLOCK, Note, Part
 from batchgen.media.sniff import PAGES, plain_type
 from batchgen.media.trouble import Trouble
+from batchgen.transport import CUT_OFF, NOT_CONNECTED, Http, InvalidUrl, Patience, Response, Route, Url, Wire, http
 
 HOPS = 5
 """Redirects that are followed; storage services use one or two."""
@@ -35,22 +32,13 @@ HOPS = 5
 TRIED_ADDRESSES = 4
 """Addresses of a host that are tried in turn."""
 
-TIMEOUT = httpx.Timeout(connect=10, read=60, write=60, pool=60)
+PATIENCE = Patience(connect=10, read=60, write=60, pool=60)
 """Seconds, each per step of a transfer; the whole is bounded by `Limits.whole`."""
 
 GONE = frozenset({400, 401, 403, 404, 410})
 """A storage service's ways to say that a signed URL has run out."""
 
 OK, PARTIAL, BEYOND_THE_END = 200, 206, 416
-LOST = (
-    httpx.HTTPError,
-    ssl.SSLError,  # what the layers under httpx may let through
-    ConnectionError,
-    anyio.BrokenResourceError,
-    anyio.ClosedResourceError,
-    anyio.EndOfStream,
-)
-"""What a transfer breaks off with; any other OSError is the disk's."""
 
 INFLATED = 1024 * 1024
 """Bytes that a compressed piece is decoded to at once, whatever it would grow to."""
@@ -68,7 +56,7 @@ class _StartOverError(Exception):
 class Fetcher:
     """Fetches URLs into parts. `transport` replaces the network and `resolver` the name service in tests."""
 
-    def __init__(self, *, allow_loopback: bool, max_bytes: int, resolver: Resolver, transport: httpx.AsyncBaseTransport | None) -> None:
+    def __init__(self, *, allow_loopback: bool, max_bytes: int, resolver: Resolver, transport: Wire | None) -> None:
         self._allow_loopback = allow_loopback
         self._max_bytes = max_bytes
         self._resolver = resolver
@@ -106,17 +94,17 @@ class Fetcher:
         for address in addresses:
             try:
                 return await self._ask(target, address, part)
-            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            except NOT_CONNECTED as error:
                 last: Exception = error
-            except httpx.InvalidURL as error:
+            except InvalidUrl as error:
                 raise Trouble(DiskTrouble.REFUSED, f"the result's URL cannot be read: {error}") from error
-            except LOST as error:
+            except CUT_OFF as error:
                 raise Trouble(DiskTrouble.CUT, f"the transfer from {target.host} broke off: {_words(error)}") from error
         raise Trouble(DiskTrouble.CUT, f"no connection to {target.host}: {_words(last)}") from last
 
     async def _ask(self, target: Target, address: str | None, part: Part) -> str | None:
         """Send one request; return where it redirects to, or None when the part is complete."""
-        named = httpx.URL(target.url)
+        named = Url(target.url)
         url = named.copy_with(host=address) if address else named
         headers = {"Host": named.netloc.decode("ascii"), **_range_of(part)}
         extensions = {"sni_hostname": named.raw_host.decode("ascii")} if address and named.scheme == "https" else {}
@@ -127,7 +115,7 @@ class Fetcher:
             await self._take(response, part, target)
             return None
 
-    async def _take(self, response: httpx.Response, part: Part, target: Target) -> None:
+    async def _take(self, response: Response, part: Part, target: Target) -> None:
         if response.status_code == BEYOND_THE_END:
             if part.size and _total_in(response) == part.size:
                 part.note = replace(part.note, total=part.size)
@@ -144,12 +132,12 @@ class Fetcher:
             _check_continues(response, part, note)
             part.note = replace(note, durable=part.note.durable, etag=note.etag or part.note.etag)
         else:
-            await to_thread.run_sync(part.begin, note)
+            part.begin(note)
         await self._pour(response, part)
         if note.total is not None and part.size != note.total:
             raise Trouble(DiskTrouble.CUT, f"{target.host} sent {part.size} of {note.total} bytes")
 
-    async def _pour(self, response: httpx.Response, part: Part) -> None:
+    async def _pour(self, response: Response, part: Part) -> None:
         """Write the body in blocks, in a thread; what is left when it breaks off is written and made durable too."""
         rest = bytearray()
         try:
@@ -173,27 +161,18 @@ class Fetcher:
         return self._transport is None and not here and bool(_proxy_for(scheme)) and not proxy_bypass(host)
 
     @cached_property
-    def _direct(self) -> httpx.AsyncClient:
+    def _direct(self) -> Http:
         """Connects to checked addresses and to nothing else, so no proxy; but SSL_CERT_FILE holds."""
         return self._build(proxy=None)
 
     @cached_property
-    def _through_proxy(self) -> httpx.AsyncClient:
+    def _through_proxy(self) -> Http:
         """Connects to the proxy and to nothing else: names that were not checked here must not be resolved here."""
         return self._build(proxy=_proxy_for("https"))
 
-    def _build(self, *, proxy: str | None) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            headers={"User-Agent": f"batchgen/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"},
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            follow_redirects=False,
-            limits=httpx.Limits(max_keepalive_connections=0),
-            timeout=TIMEOUT,
-            transport=self._transport,
-            proxy=proxy,
-            trust_env=False,
-            verify=httpx.create_ssl_context(),
-        )
+    def _build(self, *, proxy: str | None) -> Http:
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
+        return http(headers, PATIENCE, Route(proxy=proxy), self._transport)
 
 
 def _proxy_for(scheme: str) -> str | None:
@@ -206,25 +185,25 @@ def _joined(url: str, location: str) -> str:
     try:
         return urljoin(url, location)
     except ValueError as error:
-        raise Trouble(DiskTrouble.REFUSED, "the result's URL redirects to one that cannot be read") from error
+        raise Trouble(DiskTrouble.CUT, "the result's URL redirects to one that cannot be read") from error
 
 
 def _finish(part: Part, rest: bytes) -> None:
     if rest:
-        part.append(rest)
+        part.append(rest, last=True)
     part.sync(noted=not part.complete or part.size > BLOCK)  # a small whole one gets its name at once, or is fetched again
 
 
-def _body(response: httpx.Response) -> AsyncIterator[bytes]:
+def _body(response: Response) -> AsyncIterator[bytes]:
     """The bytes as they are on the server; decoded only if it insists on compressing them.
 
-    Without a chunk size: with one, httpx keeps what it gathers to itself, and loses it when the transfer breaks off.
+    Without a chunk size: with one, the library keeps what it gathers to itself, and loses it when the transfer breaks off.
     """
     return _inflated(response) if _encoded(response) else response.aiter_raw()
 
 
-async def _inflated(response: httpx.Response) -> AsyncIterator[bytes]:
-    """Decode in pieces of bounded size: httpx would make 64 MB in one step of 64 kB that are all zeros."""
+async def _inflated(response: Response) -> AsyncIterator[bytes]:
+    """Decode in pieces of bounded size: the library would make 64 MB in one step of 64 kB that are all zeros."""
     encoding = response.headers["content-encoding"].strip().lower()
     if encoding not in ("gzip", "x-gzip", "deflate"):
         raise Trouble(DiskTrouble.REFUSED, f"the server compresses the result as {encoding[:40]!r}, although it was asked not to")
@@ -242,7 +221,7 @@ async def _inflated(response: httpx.Response) -> AsyncIterator[bytes]:
         raise Trouble(DiskTrouble.CUT, "the compressed result ends too early")
 
 
-def _encoded(response: httpx.Response) -> bool:
+def _encoded(response: Response) -> bool:
     return response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
 
 
@@ -259,7 +238,7 @@ def _range_of(part: Part) -> dict[str, str]:
     return {"Range": f"bytes={part.size}-", **({"If-Range": condition} if condition else {})}
 
 
-def _note_of(response: httpx.Response, part: Part) -> Note:
+def _note_of(response: Response, part: Part) -> Note:
     """What the answer says about the bytes. Of a compressed body neither length nor version can be used later."""
     mime = plain_type(response.headers.get("content-type", "")) or (part.note.mime if response.status_code == PARTIAL else "")
     note = Note(part.note.client_request_id, part.note.index, mime=mime)
@@ -269,7 +248,7 @@ def _note_of(response: httpx.Response, part: Part) -> Note:
     return replace(note, etag=response.headers.get("etag", "")[:500], modified=response.headers.get("last-modified", "")[:100], total=total)
 
 
-def _check_continues(response: httpx.Response, part: Part, note: Note) -> None:
+def _check_continues(response: Response, part: Part, note: Note) -> None:
     """Raise unless a 206 begins where the part ends, in the same version of the bytes."""
     found = _RANGE.fullmatch(response.headers.get("content-range", "").strip())
     starts_here = bool(found and found[1] and int(found[1]) == part.size) and part.size > 0
@@ -279,7 +258,7 @@ def _check_continues(response: httpx.Response, part: Part, note: Note) -> None:
         raise _StartOverError
 
 
-def _total_in(response: httpx.Response) -> int | None:
+def _total_in(response: Response) -> int | None:
     found = _RANGE.fullmatch(response.headers.get("content-range", "").strip())
     return _number(found[2]) if found else None
 
@@ -288,13 +267,13 @@ def _number(text: str | None) -> int | None:
     return int(text) if text and re.fullmatch("[0-9]{1,18}", text) else None
 
 
-def _status_trouble(response: httpx.Response, target: Target) -> Trouble:
+def _status_trouble(response: Response, target: Target) -> Trouble:
     status = response.status_code
     message = f"HTTP {status} for {shown(target.url)}"
     return Trouble(DiskTrouble.GONE if status in GONE else DiskTrouble.CUT, message, retry_after=_retry_after(response))
 
 
-def _retry_after(response: httpx.Response) -> float | None:
+def _retry_after(response: Response) -> float | None:
     """Seconds to wait; a date is measured from the answer's own Date, so that no clock is needed here."""
     text = response.headers.get("retry-after", "").strip()
     if re.fullmatch("[0-9]{1,9}", text):

@@ -109,6 +109,7 @@ class Part:
         self.size = 0
         self._digest = hashlib.sha256()
         self._synced = 0
+        self._fresh = False  # begun, but not yet on the disk
         self._resume()
 
     @classmethod
@@ -132,19 +133,27 @@ class Part:
         return self._digest.hexdigest()
 
     def begin(self, note: Note) -> None:
-        """Start over with nothing, for bytes that this note describes."""
+        """Start over with nothing, for bytes that this note describes. The disk hears of it with the first of them."""
         self.note = replace(note, durable=0)
         self.size, self._synced, self._digest = 0, 0, hashlib.sha256()
-        self._write_note(durably=False)
-        os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666))
+        self._fresh = True
 
-    def append(self, data: bytes) -> None:
-        """Add bytes; now and then make them durable."""
-        with self.path.open("r+b") as file:
+    def append(self, data: bytes, *, last: bool = False) -> None:
+        """Add bytes; now and then, and with the `last`, make them durable."""
+        made = 0
+        if self._fresh:
+            self._write_note(durably=False)
+            made = os.O_CREAT | os.O_TRUNC
+            self._fresh = False
+        with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | made, 0o666), "wb") as file:
             file.seek(self.size)
             file.write(data)
-        self._digest.update(data)
-        self.size += len(data)
+            self._digest.update(data)
+            self.size += len(data)
+            if last:
+                file.flush()
+                os.fsync(file.fileno())
+                self._synced = self.size
         if self.size - self._synced >= CHECKPOINT:
             self.sync()
 
@@ -152,8 +161,9 @@ class Part:
         """Make the bytes durable, then note how many they are."""
         if self.size == self.note.durable or not self.path.exists():
             return
-        with self.path.open("r+b") as file:
-            os.fsync(file.fileno())
+        if self._synced < self.size:
+            with self.path.open("r+b") as file:
+                os.fsync(file.fileno())
         self.note = replace(self.note, durable=self.size)
         self._synced = self.size
         if noted:
@@ -170,6 +180,7 @@ class Part:
         note_path(self.path).unlink(missing_ok=True)
         self.note = Note(self.note.client_request_id, self.note.index)
         self.size, self._synced, self._digest = 0, 0, hashlib.sha256()
+        self._fresh = False
 
     def _resume(self) -> None:
         """Hash what is certainly on the disk, and cut off the rest. Fewer bytes than noted: somebody else was here."""

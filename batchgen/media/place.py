@@ -54,10 +54,14 @@ class _Older:
 
 
 class Shelf:
-    """The outputs folder. Names in it are relative, with `/` between folders."""
+    """The outputs folder. Names in it are relative, with `/` between folders.
+
+    Make one for each visit: it looks once where a folder leads.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._inside: set[Path] = set()  # folders that were seen to lead nowhere else
 
     def path(self, name: str) -> Path:
         """Return where a name is. Raises Trouble for one that leads outside, by itself or through a symbolic link."""
@@ -65,13 +69,17 @@ class Shelf:
         if not pure.name or pure.is_absolute() or ".." in pure.parts or "\0" in name:
             raise Trouble(DiskTrouble.DISK, f"the output {name!r} is not inside the outputs folder")
         path = self.root / pure
-        if not path.parent.resolve().is_relative_to(self.root.resolve()):
-            raise Trouble(DiskTrouble.DISK, f"the output {name!r} leads through a link outside the outputs folder {self.root}")
+        if path.parent not in self._inside:
+            if not path.parent.resolve().is_relative_to(self.root.resolve()):
+                raise Trouble(DiskTrouble.DISK, f"the output {name!r} leads through a link outside the outputs folder {self.root}")
+            self._inside.add(path.parent)
         return path
 
     def make_room_for(self, name: str) -> None:
         """Make the folders above a name, durably."""
         folder = self.path(name).parent
+        if folder.is_dir():
+            return
         missing = [place for place in (folder, *folder.parents) if not place.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         for place in reversed(missing):

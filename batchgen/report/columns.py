@@ -5,7 +5,7 @@ Apart from `text`, because only this needs rich, and `batchgen --help` shall not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.cells import cell_len, set_cell_size
 
@@ -17,6 +17,23 @@ def cut(text: str, width: int) -> str:
     # Far beyond any width nothing is shown, and cleaning a prompt of megabytes would take its time.
     cleaned = clean(text[: 4 * width + 4])
     return cleaned if cell_len(cleaned) <= width else set_cell_size(cleaned, width - 3).rstrip() + "..."
+
+
+def wrapped(text: str, width: int) -> Iterator[str]:
+    """Yield cleaned text in rows of at most `width` columns, broken at blanks where there are some."""
+    start = used = 0
+    blank = -1
+    for at, letter in enumerate(text):
+        if letter == " ":
+            blank = at
+        used += cell_len(letter)
+        if used > width and at > start:
+            end = blank if blank > start else at
+            yield text[start:end]
+            start = end + (text[end] == " ")
+            used = cell_len(text[start : at + 1])
+    if text[start:]:
+        yield text[start:]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: frozenset[str] = frozenset()) -> list[str]:

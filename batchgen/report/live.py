@@ -1,16 +1,19 @@
 """The live view as lines of styled pieces, for a terminal of any width from 20 columns on; and the one line of a log.
 
-Pure: what draws it (`cli.paint`) knows the terminal. Where a line is too narrow its parts flow into more lines, nothing is
-left out but the ends of messages; the most important lines come first, because a low terminal shows only those.
+Pure: what draws it (`cli.paint`) knows the terminal. Where a line is too narrow its parts flow into more lines, and a part
+into rows; nothing is left out but the ends of long messages. The most important lines come first, because a low terminal
+shows only those.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from batchgen.core.messages import Glimpse
 from batchgen.core.model import Instant
+from batchgen.report.columns import wrapped
 from batchgen.report.log import Event, Level
 from batchgen.report.pulse import Ending, PulseFacts
 from batchgen.report.text import When, clean, number, span
@@ -20,20 +23,25 @@ Line = Sequence[tuple[str, str]]
 ROOMY = 60
 """Columns from which on each line begins with a label."""
 LABEL = 9
+NARROWEST = 20
+"""Columns for which words are broken into rows; on a narrower terminal their ends are cut off."""
+ROWS = 3
+"""Rows that one failure takes at most: its task, its code and the begin of the server's words are in them."""
 BUDGETS = 4
 """Budgets that are shown, those with the least left first: a folder of manifests has three for each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Letters:
-    """What a bar and a separator are drawn with."""
+    """What a bar and a separator are drawn with; a bar is understood without its colours."""
 
     full: str = "━"
+    flying: str = "╍"
     empty: str = "─"
     dot: str = " · "
 
 
-PLAIN = Letters("#", "-", ", ")
+PLAIN = Letters("#", "=", "-", ", ")
 """For an encoding without line characters."""
 
 
@@ -54,9 +62,23 @@ def live_lines(facts: PulseFacts, *, width: int, now: Instant, when: When, lette
     if glimpse.waiting_for:
         lines += _flow("held up", [held_up(glimpse)], width, "yellow", letters)
     for event in reversed(facts.troubles):
-        style = "red" if event.level is Level.ERROR else "yellow"
-        lines.append([(f"{when(event.at).strftime('%H:%M:%S')} ", "dim"), (event.message, style)])
+        lines += _trouble(event, width, when)
     return lines
+
+
+def _trouble(event: Event, width: int, when: When) -> Iterator[Line]:
+    """Yield a failure, after the time at which it came."""
+    style = "red" if event.level is Level.ERROR else "yellow"
+    time = when(event.at).strftime("%H:%M:%S")
+    roomy = width >= ROOMY
+    rows = list(islice(wrapped(event.message, max(NARROWEST, width - LABEL if roomy else width)), ROWS + 1))
+    if len(rows) > ROWS:
+        rows[ROWS - 1 :] = [f"{rows[ROWS - 1]} {rows[ROWS]}"]  # too long: the painter shows that it goes on
+    if not roomy:
+        yield [(time, "dim")]
+    for nth, row in enumerate(rows):
+        head = (time if nth == 0 else "").ljust(LABEL) if roomy else ""
+        yield [(head, "dim"), (row, style)]
 
 
 def _failed(glimpse: Glimpse) -> list[str]:
@@ -74,7 +96,7 @@ def _bar(facts: PulseFacts, width: int, letters: Letters) -> Line:
     return [
         (letters.full * done, "green"),
         (letters.full * failed, "red"),
-        (letters.full * flying if letters is not PLAIN else letters.empty * flying, "dim cyan"),
+        (letters.flying * flying, "cyan"),
         (letters.empty * rest, "dim"),
     ]
 
@@ -100,6 +122,8 @@ def rate_parts(facts: PulseFacts) -> list[str]:
         parts.append(f"{facts.requests_per_minute:,.0f} of {limit:,.0f} requests/min")
     elif limit:
         parts.append(f"at most {limit:,.0f} requests/min")
+    if facts.slowed_from:
+        parts.append(f"slowed down from {facts.slowed_from:,.0f}, as the server asked")
     return parts
 
 
@@ -139,12 +163,12 @@ def _flow(label: str, parts: list[str], width: int, style: str, letters: Letters
         return
     roomy = width >= ROOMY and bool(label)
     room = width - LABEL if roomy else width
-    rows = [parts[0]]
-    for part in parts[1:]:
-        if len(rows[-1]) + len(letters.dot) + len(part) <= room:
+    rows: list[str] = []
+    for part in parts:
+        if rows and len(rows[-1]) + len(letters.dot) + len(part) <= room:
             rows[-1] += letters.dot + part
         else:
-            rows.append(part)
+            rows += wrapped(part, max(NARROWEST, room))
     for nth, row in enumerate(rows):
         head = (label if nth == 0 else "").ljust(LABEL) if roomy else ""
         yield [(head, "dim"), (row, style)]

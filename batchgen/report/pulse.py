@@ -16,6 +16,7 @@ from batchgen.core.messages import (
     AttemptMoved,
     BudgetLeft,
     CheckUpload,
+    Controlled,
     Glimpse,
     SendCreate,
     SendUpload,
@@ -34,7 +35,11 @@ TASKS_OVER = 300.0
 SETTLED = 5.0
 """Seconds before a rate is said at all; before that it would be a guess from one or two tasks."""
 LAST = 5
-"""How many of the last failures are kept."""
+"""How many of the last failures are shown."""
+PINNED = 3
+"""How many of them are work that is lost, however much trouble came since that the run deals with itself."""
+SLOWED = 0.9
+"""Below this share of the limit the run is called slowed down; a way back up that is nearly over is not worth words."""
 RATED = (SendUpload, CheckUpload, SendCreate, AskStatus, AskBalance)
 ENDED = frozenset({TaskState.DONE, TaskState.FAILED, TaskState.BLOCKED})
 
@@ -59,6 +64,7 @@ class PulseFacts:
     requests_per_minute: float | None
     ending: Ending | None
     troubles: tuple[Event, ...]  # the last few, oldest first
+    slowed_from: float = 0.0  # the limit in requests a minute, while a 429 keeps the run well below it; else 0
 
 
 @dataclass(slots=True)
@@ -100,10 +106,14 @@ class Pulse:
         self._render: float | None = None  # seconds, a moving average
         self._manifests: set[str] = set()
         self._troubles: deque[Event] = deque(maxlen=LAST)
+        self._lost: deque[Event] = deque(maxlen=LAST)
+        self._limit = 0.0  # the highest rate since a person last changed it
 
     def take(self, step: Step, glimpse: Glimpse, now: float) -> None:
         """Take a step that was committed and started."""
         self._glimpse = glimpse
+        retuned = any(isinstance(record, Controlled) for record in step.records)
+        self._limit = glimpse.per_minute if retuned else max(self._limit, glimpse.per_minute)
         self._requests.add(now, sum(isinstance(request, RATED) for request in step.requests))
         ended = 0
         for record in step.records:
@@ -117,7 +127,7 @@ class Pulse:
                 case TaskMoved():
                     ended += record.after in ENDED
                     if record.after in {TaskState.FAILED, TaskState.BLOCKED}:
-                        self._troubles.append(event_of(record))
+                        self._lose(event_of(record))
         self._tasks.add(now, ended)
 
     def _attempt(self, record: AttemptMoved) -> None:
@@ -133,6 +143,18 @@ class Pulse:
             if event.level is not Level.INFO:
                 self._troubles.append(event)
 
+    def _lose(self, event: Event) -> None:
+        """Keep the end of a task in place of its last attempt's, which says the same once more."""
+        self._lost.append(event)
+        if self._troubles and _of(self._troubles[-1]) == _of(event):
+            self._troubles.pop()
+
+    def _worst(self) -> tuple[Event, ...]:
+        """Return the last failures; of work that is lost at least PINNED, if there are so many."""
+        lost = list(self._lost)[-max(PINNED, LAST - len(self._troubles)) :]
+        room = LAST - len(lost)
+        return tuple(sorted([*list(self._troubles)[len(self._troubles) - room :], *lost], key=lambda event: event.at))
+
     def facts(self, now: float) -> PulseFacts:
         """Return the run at this moment."""
         glimpse, age = self._glimpse, now - self._began
@@ -147,7 +169,8 @@ class Pulse:
             tasks_per_minute=self._tasks.per_minute(now, age) if self._tasks.total else None,
             requests_per_minute=self._requests.per_minute(now, age),
             ending=self._ending(waiting, in_flight),
-            troubles=tuple(self._troubles),
+            troubles=self._worst(),
+            slowed_from=self._limit if glimpse.per_minute < SLOWED * self._limit else 0.0,
         )
 
     # ---------------------------------------------------------------- the end
@@ -188,3 +211,8 @@ class Pulse:
         """Requests that a task takes: one to buy and at least one to look, more when renders are long."""
         seen = self._requests.total / self._submitted if self._submitted else 0.0
         return max(2.0, seen)
+
+
+def _of(event: Event) -> tuple[object, object]:
+    """Return the task that an event is about."""
+    return event.facts.get("manifest"), event.facts.get("task")

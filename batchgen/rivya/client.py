@@ -13,15 +13,12 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 import anyio
-import httpx
 
-from batchgen import __version__
 from batchgen.core.address import check_base_url, is_loopback
 from batchgen.core.answers import Answer, Balance, Fault, Render, StoredFile, Verdict
 from batchgen.core.messages import SendUpload
@@ -31,61 +28,19 @@ from batchgen.errors import UsageError
 from batchgen.rivya import multipart, wire
 from batchgen.rivya.key import check_key
 from batchgen.rivya.refusals import Reply
+from batchgen.transport import BROKEN, Http, InvalidUrl, Route, Sending, Wire, http
+from batchgen.transport import Patience as Steps
 
 T = TypeVar("T")
-
-OUTCOMES: Mapping[type[Exception], Verdict] = MappingProxyType(
-    {
-        httpx.ConnectError: Verdict.UNSENT,  # DNS, TCP or TLS: no byte of the request left
-        httpx.ConnectTimeout: Verdict.UNSENT,
-        httpx.PoolTimeout: Verdict.UNSENT,
-        httpx.ProxyError: Verdict.UNSENT,  # the proxy refused the tunnel
-        httpx.UnsupportedProtocol: Verdict.UNSENT,
-        httpx.InvalidURL: Verdict.UNSENT,
-        httpx.ReadTimeout: Verdict.LOST,
-        httpx.WriteTimeout: Verdict.LOST,
-        httpx.TimeoutException: Verdict.LOST,
-        httpx.ReadError: Verdict.LOST,
-        httpx.WriteError: Verdict.LOST,
-        httpx.CloseError: Verdict.LOST,
-        httpx.NetworkError: Verdict.LOST,
-        httpx.LocalProtocolError: Verdict.LOST,
-        httpx.RemoteProtocolError: Verdict.LOST,
-        httpx.ProtocolError: Verdict.LOST,
-        httpx.DecodingError: Verdict.LOST,
-        httpx.TooManyRedirects: Verdict.LOST,
-        httpx.TransportError: Verdict.LOST,
-        httpx.RequestError: Verdict.LOST,
-        httpx.HTTPStatusError: Verdict.LOST,
-        httpx.HTTPError: Verdict.LOST,
-        httpx.CookieConflict: Verdict.LOST,
-        httpx.StreamConsumed: Verdict.LOST,
-        httpx.StreamClosed: Verdict.LOST,
-        httpx.ResponseNotRead: Verdict.LOST,
-        httpx.RequestNotRead: Verdict.LOST,
-        httpx.StreamError: Verdict.LOST,
-    }
-)
-"""What each of httpx's exceptions proves about the request; a test walks httpx and fails on one that is missing."""
-
-_BELOW_HTTPX = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
-"""What the layers under httpx may let through (a TLS record that does not decrypt); nothing is proven then."""
-
-_BY_THE_NETWORK: tuple[type[Exception], ...] = (*OUTCOMES, *_BELOW_HTTPX)
-
-
-def outcome_of(error: Exception) -> Verdict:
-    """Return what an exception proves about the request that it ended."""
-    return next((OUTCOMES[kind] for kind in type(error).__mro__ if kind in OUTCOMES), Verdict.LOST)
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long a call may take, in seconds, and how many go at once.
 
-    `whole` bounds a call from start to end: httpx's own limits are per read, and a server that drips one byte a minute
+    `whole` bounds a call from start to end: the other limits are per step, and a server that drips one byte a minute
     would never meet them. `whole_upload` lets 95 MB, the largest documented file, through at 1 Mbit/s.
-    More calls at once would only queue inside httpx's pool, where the hand-out of connections costs seconds.
+    More calls at once would only queue inside the connection pool, where the hand-out of connections costs seconds.
     """
 
     connect: float = 10
@@ -95,12 +50,6 @@ class Patience:
     whole_upload: float = 900
     calls: int = 24
     uploads: int = 6
-
-
-async def _trace(event: str, _: object) -> None:
-    """Hear from httpcore what a request is doing; the service may count it from its head on."""
-    if event.endswith(".send_request_headers.complete"):
-        LEFT.get()()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +73,7 @@ class Client:
         base_url: str,
         key: str | None,
         *,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: Wire | None = None,
         patience: Patience | None = None,
         now: Callable[[], Instant] = time.time,
     ) -> None:
@@ -195,23 +144,24 @@ class Client:
         """Send one request and read its answer, whatever happens; only cancellation and bugs come out as exceptions."""
         if self._key is None and not public:
             return Answer(Verdict.KEY, fault=Fault("api_key_missing", "no API key is set; nothing was sent"))
+        sending = Sending(LEFT.get())
         try:
             with anyio.fail_after(within):
-                return read(await self._send(call), self._now())
+                return read(await self._send(call, sending), self._now())
         except TimeoutError:
             return Answer(Verdict.LOST, fault=Fault("no_answer", f"no whole answer within {within:g} s"))
         except multipart.LocalFileError as error:
             return Answer(Verdict.INVALID, fault=Fault(error.code, str(error)))
-        except _BY_THE_NETWORK as error:
-            return Answer(outcome_of(error), fault=Fault("no_answer", self._words(error)))
+        except BROKEN as error:
+            return Answer(sending.outcome_of(error), fault=Fault("no_answer", self._words(error)))
 
-    async def _send(self, call: _Call) -> Reply:
+    async def _send(self, call: _Call, sending: Sending) -> Reply:
         async with self._http.stream(
             call.method,
             f"{self._base}/api/v1{call.path}",
             headers=dict(call.headers),
             content=call.content,
-            extensions={"trace": _trace},
+            extensions={"trace": sending.hear},
         ) as response:
             body = bytearray()
             async for piece in response.aiter_bytes():
@@ -222,7 +172,7 @@ class Client:
             return Reply(response.status_code, headers, self._without_key_bytes(bytes(body)), len(body) <= wire.BODY_LIMIT)
 
     def _words(self, error: Exception) -> str:
-        """What happened, for a person: some of httpx's exceptions have no words but their name."""
+        """What happened, for a person: some exceptions have no words but their name."""
         said = self._without_key(str(error))
         return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
@@ -233,23 +183,15 @@ class Client:
     def _without_key_bytes(self, body: bytes) -> bytes:
         return body.replace(self._key.encode(), b"[key]") if self._key else body
 
-    def _build(self, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+    def _build(self, wire: Wire | None) -> Http:
         patience = self._patience
         most = patience.calls + patience.uploads
-        headers = {"User-Agent": f"batchgen/{__version__}", "Accept": "application/json"}
+        headers = {"Accept": "application/json"}
         if self._key is not None:
             headers["Authorization"] = f"Bearer {self._key}"
+        parts = urlsplit(self._base)
+        route = Route(environment=not is_loopback(parts.hostname or ""), secure=parts.scheme != "http", most=most, kept=most)
         try:
-            return httpx.AsyncClient(
-                headers=headers,
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-                follow_redirects=False,
-                limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
-                timeout=httpx.Timeout(connect=patience.connect, read=patience.read, write=patience.write, pool=patience.connect),
-                transport=transport,
-                trust_env=not is_loopback(urlsplit(self._base).hostname or ""),
-                # Over http there is no certificate, and the authorities' take 70 ms to load. Redirects are not followed.
-                verify=urlsplit(self._base).scheme != "http",
-            )
-        except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:
+            return http(headers, Steps(patience.connect, patience.read, patience.write, patience.connect), route, wire)
+        except (ImportError, ValueError, OSError, InvalidUrl) as error:
             raise UsageError(f"the proxy or certificate settings of the environment cannot be used: {error}") from error

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import yaml
 
-from batchgen.catalogue import did_you_mean, shown
+from batchgen.catalogue import Catalogue, did_you_mean, shown
 from batchgen.core.announce import WORTH_WAKING, Announce
 from batchgen.core.model import Credits
 from batchgen.core.policy import AccountBudget, PollPolicy
@@ -187,8 +187,12 @@ def _budget(reader: Reader, node: Node, name: str) -> AccountBudget:
 def _prices(reader: Reader, node: Node, name: str) -> Prices:
     """Read `prices`: a model's credits, or a list of credits by params."""
     by_model: dict[str, tuple[Price, ...]] = {}
-    for model, _, value in reader.pairs(node, name):
+    catalogue = Catalogue.shipped()
+    for model, key, value in reader.pairs(node, name):
         where = f"{name}.{model}"
+        if model not in catalogue:
+            # Left alone, a slip of the pen is a price that is never used.
+            reader.wrong(key, f"{name}: there is no model {shown(model)}", catalogue.suggest(model))
         if isinstance(value, yaml.SequenceNode):
             read = [_price(reader, item, f"{where}[{n}]") for n, item in enumerate(value.value, 1)]
             by_model[model] = tuple(price for price in read if price is not None)

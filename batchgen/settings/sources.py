@@ -83,8 +83,11 @@ def find_workspace(manifests: Sequence[Path], cwd: Path) -> Path:
 
 def _upward(start: Path) -> Path | None:
     """Return the nearest folder, from `start` upward, that holds a `batchgen.yaml`."""
-    start = start.resolve()
-    return next((folder for folder in (start, *start.parents) if (folder / NAME).is_file()), None)
+    try:
+        start = start.resolve()
+        return next((folder for folder in (start, *start.parents) if (folder / NAME).is_file()), None)
+    except OSError as error:
+        raise UsageError(f"{start} cannot be looked at: {error.strerror or error}") from error
 
 
 def _of(values: Mapping[str, object], key: str, default: T) -> T:
@@ -121,9 +124,19 @@ def _ledger(flags: Flags, environ: Mapping[str, str], given: Given, folders: tup
     """Return the ledger: a URL as it is, a path made absolute."""
     workspace, cwd = folders
     said = flags.ledger or environ.get(LEDGER)
-    if said:
-        return _place(said, cwd)
-    return _place(_of(given.values, "ledger", ".batchgen/ledger.sqlite3"), workspace)
+    return _placed(said, cwd) if said else _place(_of(given.values, "ledger", ".batchgen/ledger.sqlite3"), workspace)
+
+
+def _placed(said: str, cwd: Path) -> str:
+    """Return a ledger that somebody named, absolute. Raises UsageError if its folder is not there.
+
+    The folder is not made: behind a slip of the pen, or a volume that is not mounted, there would be a new ledger, which
+    knows nothing of what was bought before.
+    """
+    place = _place(said, cwd)
+    if "://" not in place and not Path(place).parent.is_dir():
+        raise UsageError(f"the folder of the ledger {said} does not exist; make it first, or mount it")
+    return place
 
 
 def _outputs(environ: Mapping[str, str], given: Given, folders: tuple[Path, Path]) -> Path:
@@ -148,7 +161,7 @@ def _in_sandbox(settings: Settings, given: Given, flags: Flags, cwd: Path) -> Se
     return replace(
         settings,
         sandbox=True,
-        ledger=_place(flags.ledger, cwd) if flags.ledger else str(home / "ledger.sqlite3"),
+        ledger=_placed(flags.ledger, cwd) if flags.ledger else str(home / "ledger.sqlite3"),
         books=home / "account.sqlite3",
         outputs=settings.workspace / "renders-sandbox",
         address=SANDBOX_ADDRESS,

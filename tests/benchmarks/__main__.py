@@ -1,7 +1,8 @@
 """Measure, and write one table: `python -m tests.benchmarks [--quick] [--out FOLDER] [--readme]`.
 
 Every row is a ratio of things measured side by side in this run, so that a slow machine does not change it; what says
-tasks or seconds says so of this machine. The tools that people use today (`--peers`) are not measured here.
+tasks or seconds says so of this machine. The tools that people use today are measured with `--peers`, which installs each
+into an environment of its own, and writes a second table.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ import platform
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from tests.benchmarks import rows, scale
+from tests.benchmarks.peers import table
+from tests.benchmarks.peers.cast import PEERS
+from tests.benchmarks.peers.measure import Sizes
 from tests.benchmarks.rows import Row
 from tests.benchmarks.servers import ROOT
 
@@ -62,10 +67,10 @@ def markdown(found: Sequence[Row]) -> str:
     return "\n".join([*lines, "", f"Python {platform.python_version()}, {platform.machine()}, {platform.system()}", ""])
 
 
-def into_readme(text: str) -> None:
-    """Put the table into the README, between its marks."""
+def into_readme(name: str, text: str) -> None:
+    """Put a table into the README, between its marks."""
     readme = ROOT / "README.md"
-    marks = re.compile(r"(<!-- benchmarks -->\n).*?(<!-- end -->)", re.DOTALL)
+    marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
     readme.write_text(marks.sub(lambda match: f"{match[1]}{text}{match[2]}", readme.read_text(encoding="utf-8")), encoding="utf-8")
 
 
@@ -76,17 +81,36 @@ def main() -> None:
     place = Path(tempfile.gettempdir()) / "batchgen-benchmarks"
     parser.add_argument("--out", type=Path, default=place, help="a folder for table.md and table.json")
     parser.add_argument("--readme", action="store_true", help="also put the table into the README")
+    parser.add_argument("--peers", nargs="?", choices=["also", "only"], const="also", help="measure what people use today, too or only")
+    homes = Path(tempfile.gettempdir()) / "batchgen-peers"
+    parser.add_argument("--peers-folder", type=Path, default=homes, help="where their environments are made, and found again")
     said = parser.parse_args()
-    found: list[Row] = []
-    for row in measured(quick=said.quick):
-        found.append(row)
-        print(f"{'ok  ' if row.reached else 'MISS'} {row.what}: {row.found} (goal: {row.goal}; {row.how})", file=sys.stderr, flush=True)
     said.out.mkdir(parents=True, exist_ok=True)
-    (said.out / "table.md").write_text(markdown(found), encoding="utf-8")
-    (said.out / "table.json").write_text(json.dumps([asdict(row) for row in found], indent=1), encoding="utf-8")
-    if said.readme:
-        into_readme(markdown(found))
-    print(said.out / "table.md")
+    if said.peers != "only":
+        kept = write(said.out / "table.md", markdown, tuple(told(measured(quick=said.quick))))
+        print(kept)
+        if said.readme:
+            into_readme("benchmarks", kept.read_text(encoding="utf-8"))
+    if said.peers:
+        sizes = Sizes(40, 200) if said.quick else Sizes()
+        kept = write(said.out / "peers.md", table.markdown, tuple(table.measured(PEERS, said.peers_folder, sizes)))
+        print(kept)
+        if said.readme:
+            into_readme("peers", kept.read_text(encoding="utf-8"))
+
+
+def told(found: Iterable[Row]) -> Iterator[Row]:
+    """Tell each row when it is there."""
+    for row in found:
+        print(f"{'ok  ' if row.reached else 'MISS'} {row.what}: {row.found} (goal: {row.goal}; {row.how})", file=sys.stderr, flush=True)
+        yield row
+
+
+def write(kept: Path, form: Callable[[Sequence[Any]], str], found: Sequence[Any]) -> Path:
+    """Write a table as Markdown and JSON, and return where that is."""
+    kept.write_text(form(found), encoding="utf-8")
+    kept.with_suffix(".json").write_text(json.dumps([asdict(row) for row in found], indent=1), encoding="utf-8")
+    return kept
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """The benchmark's own server: Rivya's create, status and download over bare asyncio, so cheap that the client is what is measured.
 
-    python -m tests.benchmarks.stub [--limit 10] [--window 1] [--fixed] [--render 0]
+    python -m tests.benchmarks.stub [--limit 10] [--window 1] [--fixed] [--render 0] [--slow 0]
 
 It prints its port on a line of its own and serves until its standard input closes. A request above the limit of a
 sliding (or fixed) window is answered 429; a request counts when its last byte has come. `GET /stats` tells what was
-counted, `POST /reset` forgets it. Downloads come from `/media` and do not count, as with a CDN.
+counted, `POST /reset` forgets it. Downloads come from `/media` and do not count, as with a CDN. `/v1/chat/completions` is
+for tools that know no other API: one call buys and answers when the render is done.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ import struct
 import sys
 import zlib
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from time import monotonic
 
 MEDIA_BYTES = 20_000
+CHAT = "/chat/completions"
 
 
 def picture() -> bytes:
@@ -41,6 +45,7 @@ class Counted:
     busy: int = 0  # answered 429
     creates: int = 0
     bought: int = 0
+    again: int = 0  # bought for a prompt that had been bought before
     polls: int = 0
     downloads: int = 0
     first_at: float = 0.0
@@ -60,27 +65,37 @@ class Service:
     window: float
     fixed: bool
     render: float
+    slow: float = 0.0  # seconds from a purchase to its answer
     counted: Counted = field(default_factory=Counted)
     recent: deque[float] = field(default_factory=deque)
     tasks: dict[str, float] = field(default_factory=dict)  # when bought, by id
     ids: dict[str, str] = field(default_factory=dict)  # by Idempotency-Key
+    prompts: set[str] = field(default_factory=set)  # that were bought
     media: bytes = field(default_factory=picture)
 
-    def answer(self, method: str, path: str, key: str, host: str) -> tuple[int, str, bytes]:
+    def wait(self, path: str) -> float:
+        """Return how many seconds the answer to a POST is held back."""
+        return self.slow + (self.render if path.endswith(CHAT) else 0.0)
+
+    def answer(self, method: str, path: str, headers: Mapping[str, str], sent: bytes) -> tuple[int, str, bytes]:
         """Return status, type and body."""
         if path.startswith("/media/"):
-            self.counted.downloads += 1
             return 200, "image/png", self.media
-        if path == "/stats":
-            return self._json(self.counted.told())
-        if path == "/reset":
-            self.counted = Counted()  # the window goes on
-            return self._json({})
+        if path in {"/stats", "/reset"}:
+            return self._books(path)
         if not self._allowed():
             return self._json({"error": {"code": "rate_limited", "message": "Too many requests."}}, 429)
+        if path.endswith(CHAT):
+            return self._chat(sent)
         if method == "POST":
-            return self._create(key)
-        return self._status(path.rpartition("/")[2], host)
+            return self._create(headers.get("idempotency-key", ""), json.loads(sent)["prompt"])
+        return self._status(path.rpartition("/")[2], headers.get("host", ""))
+
+    def _books(self, path: str) -> tuple[int, str, bytes]:
+        told = self.counted.told()
+        if path == "/reset":
+            self.counted = Counted()  # the window goes on
+        return self._json(told)
 
     def _allowed(self) -> bool:
         """Count a request, and say whether the limit lets it pass. Refused requests do not use the window up."""
@@ -98,13 +113,30 @@ class Service:
         counted.most = max(counted.most, len(self.recent))
         return True
 
-    def _create(self, key: str) -> tuple[int, str, bytes]:
+    def _create(self, key: str, prompt: str) -> tuple[int, str, bytes]:
         self.counted.creates += 1
-        task = self.ids.setdefault(key, f"task_{len(self.ids)}")
+        task = self.ids.get(key) or f"task_{len(self.tasks)}"
+        if key:
+            self.ids[key] = task
         if task not in self.tasks:
-            self.counted.bought += 1
-            self.tasks[task] = monotonic()
+            self._buy(task, prompt)
         return self._json({"id": task, "status": "queued", "reserved_credits": 1, "final_credits": 0}, 202)
+
+    def _buy(self, task: str, prompt: str) -> None:
+        self.counted.bought += 1
+        self.counted.again += prompt in self.prompts
+        self.prompts.add(prompt)
+        self.tasks[task] = monotonic()
+
+    def _chat(self, sent: bytes) -> tuple[int, str, bytes]:
+        messages = json.loads(sent)["messages"]
+        if not messages:  # asked only for the headers
+            return self._json({"error": {"message": "No messages."}}, 400)
+        task = f"task_{len(self.tasks)}"
+        self._buy(task, messages[-1]["content"])
+        said = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": task}}
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        return self._json({"id": task, "object": "chat.completion", "created": 0, "model": "m", "choices": [said], "usage": usage})
 
     def _status(self, task: str, host: str) -> tuple[int, str, bytes]:
         self.counted.polls += 1
@@ -142,8 +174,9 @@ class Connection(asyncio.Protocol):
             length = self._body_length(end + 4, headers)
             if length is None:
                 return
+            body = self._buffer[end + 4 : end + 4 + length]
             self._buffer = self._buffer[end + 4 + length :]
-            self._reply(lines[0], headers)
+            self._reply(lines[0], headers, body)
 
     def _body_length(self, start: int, headers: dict[str, str]) -> int | None:
         if headers.get("transfer-encoding", "") == "chunked":
@@ -152,14 +185,25 @@ class Connection(asyncio.Protocol):
         length = int(headers.get("content-length", "0"))
         return length if len(self._buffer) - start >= length else None
 
-    def _reply(self, line: str, headers: dict[str, str]) -> None:
-        assert self._transport is not None
+    def _reply(self, line: str, headers: dict[str, str], sent: bytes) -> None:
         method, path, _ = line.split(" ", 2)
-        status, mime, body = self._service.answer(method, path, headers.get("idempotency-key", ""), headers.get("host", ""))
+        status, mime, body = self._service.answer(method, path, headers, sent)
         close = headers.get("connection", "").lower() == "close"
         last = "connection: close\r\n" if close else ""
         head = f"HTTP/1.1 {status} X\r\ncontent-type: {mime}\r\ncontent-length: {len(body)}\r\n{last}\r\n"
-        self._transport.write(head.encode() + body)
+        wait = self._service.wait(path) if method == "POST" and status < HTTPStatus.BAD_REQUEST else 0.0
+        if wait:
+            asyncio.get_running_loop().call_later(wait, self._write, head.encode() + body, path, close)
+        else:
+            self._write(head.encode() + body, path, close)
+
+    def _write(self, data: bytes, path: str, close: bool) -> None:
+        assert self._transport is not None
+        if self._transport.is_closing():  # whoever asked is gone
+            return
+        if path.startswith("/media/") or (path.endswith(CHAT) and b" 200 " in data[:20]):
+            self._service.counted.downloads += 1
+        self._transport.write(data)
         if close:
             self._transport.close()
 
@@ -180,9 +224,10 @@ def main() -> None:
     parser.add_argument("--window", type=float, default=1.0, help="seconds")
     parser.add_argument("--fixed", action="store_true", help="windows begin at whole multiples of their length")
     parser.add_argument("--render", type=float, default=0.0, help="seconds that a render takes")
+    parser.add_argument("--slow", type=float, default=0.0, help="seconds from a purchase to its answer")
     parser.add_argument("--port", type=int, default=0)
     said = parser.parse_args()
-    asyncio.run(serve(Service(said.limit, said.window, said.fixed, said.render), said.port))
+    asyncio.run(serve(Service(said.limit, said.window, said.fixed, said.render, said.slow), said.port))
 
 
 if __name__ == "__main__":

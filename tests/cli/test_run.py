@@ -73,7 +73,8 @@ def test_tasks_and_report(cli: Cli, manifest: Write, workspace: Path) -> None:
     cli("run", manifest(3), "--sandbox", "--yes", "--max-tasks", "2")
     assert cli("tasks", "--sandbox", "--state", "pending").out.count("t3") == 1
     assert "t1" not in cli("tasks", "--sandbox", "--only", "t[23]").out
-    assert cli("tasks", "--sandbox", "--manifest", "other").out.count("\n") == 1
+    assert cli("tasks", "--sandbox", "--manifest", "spring").out.count("\n") == 4
+    assert 'no manifest "other"; known: spring' in cli("tasks", "--sandbox", "--manifest", "other").err
     assert cli("tasks", "--sandbox", "--limit", "1").out.count("\n") == 2
     rows = list(csv.DictReader(io.StringIO(cli("tasks", "--sandbox", "--format", "csv").out)))
     assert [row["state"] for row in rows] == ["done", "done", "pending"]

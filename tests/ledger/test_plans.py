@@ -27,9 +27,12 @@ HOT: dict[str, Callable[[Books], object]] = {
     "knows": lambda books: books.store.knows("spring"),
     "walk": lambda books: books.store.walk("/m/spring.yaml"),
     "states": lambda books: books.store.states("spring"),
-    "in doubt": lambda books: books.store.in_doubt("spring"),
+    "in doubt": lambda books: books.store.in_doubt("spring", [TaskState.DONE]),
     "waiting": lambda books: list(books.store.waiting("spring")),
     "kept": lambda books: list(books.store.kept("spring", [TaskState.FAILED])),
+    "left": lambda books: list(books.store.left("spring", [TaskState.PENDING, TaskState.FAILED])),
+    "named": lambda books: books.store.named("spring", TaskState.DONE, "t*"),
+    "in order": lambda books: list(books.store.in_order("spring")),
     "newest": lambda books: books.store.newest(),
     "run's tasks": lambda books: list(books.store.tasks(TaskQuery(manifest="spring", run=1))),
 }

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
-import httpx
+import httpx2
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
@@ -63,7 +63,7 @@ async def serving() -> AsyncIterator[Server]:
 
 
 async def stream(body: bytes) -> AsyncIterator[bytes]:
-    """Make a body of the pretend wire; httpx lets no one stream a body that it has whole."""
+    """Make a body of the pretend wire; httpx2 lets no one stream a body that it has whole."""
     yield body
 
 
@@ -109,13 +109,13 @@ async def test_saved(tmp_path: Path, wish: Wish) -> None:
     assert "authorization" not in server.asked[0]
 
 
-async def test_owner_is_asked_on_the_event_loop(tmp_path: Path, wish: Wish) -> None:
-    """The ledger's answer is not asked for in a worker thread."""
+async def test_owner_is_asked_in_the_thread_that_places(tmp_path: Path, wish: Wish) -> None:
+    """A question to the ledger holds up no other request on the event loop."""
     asked: list[str] = []
     here = threading.get_ident()
 
     def owner(path: str) -> tuple[str, int] | None:
-        assert threading.get_ident() == here
+        assert threading.get_ident() != here
         asked.append(path)
         return None
 
@@ -312,10 +312,10 @@ async def test_cancelled_download_is_resumed(tmp_path: Path, wish: Wish) -> None
         yield PNG[:4_000]
         await anyio.sleep(30)
 
-    def handle(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, content=body(), headers={"Content-Length": str(len(PNG)), "ETag": '"v"'})
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, content=body(), headers={"Content-Length": str(len(PNG)), "ETag": '"v"'})
 
-    async with Downloads(tmp_path, allow_loopback=True, transport=httpx.MockTransport(handle)) as media:
+    async with Downloads(tmp_path, allow_loopback=True, transport=httpx2.MockTransport(handle)) as media:
         with anyio.move_on_after(0.2):
             await media.save(wish("http://127.0.0.1/r"), nobody)
     note = read_note(note_path(tmp_path / "launch/hero.part"))
@@ -381,10 +381,10 @@ async def test_drip_is_given_up(tmp_path: Path, wish: Wish) -> None:
             await anyio.sleep(0.02)
             yield bytes([byte])
 
-    def handle(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, content=body(), headers={"ETag": '"v"', "Content-Length": str(len(PNG))})
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, content=body(), headers={"ETag": '"v"', "Content-Length": str(len(PNG))})
 
-    media = Downloads(tmp_path, allow_loopback=True, limits=Limits(whole=0.2), transport=httpx.MockTransport(handle))
+    media = Downloads(tmp_path, allow_loopback=True, limits=Limits(whole=0.2), transport=httpx2.MockTransport(handle))
     async with media:
         event = await media.save(wish("http://127.0.0.1/r"), nobody)
     assert event.trouble is DiskTrouble.CUT
@@ -409,20 +409,20 @@ async def names_of_hosts(host: str, port: int) -> list[str]:
     ]
 
 
-def pretend(tmp_path: Path, handle: Callable[[httpx.Request], httpx.Response]) -> Downloads:
+def pretend(tmp_path: Path, handle: Callable[[httpx2.Request], httpx2.Response]) -> Downloads:
     """Make downloads whose network is a function."""
-    return Downloads(tmp_path, transport=httpx.MockTransport(handle), resolver=names_of_hosts)
+    return Downloads(tmp_path, transport=httpx2.MockTransport(handle), resolver=names_of_hosts)
 
 
 async def test_connects_to_the_address_that_was_checked(tmp_path: Path, wish: Wish) -> None:
     """The name is resolved once; TLS and the Host header still carry it."""
     seen: list[tuple[str, str, object]] = []
 
-    def handle(request: httpx.Request) -> httpx.Response:
+    def handle(request: httpx2.Request) -> httpx2.Response:
         seen.append((str(request.url), request.headers["host"], request.extensions.get("sni_hostname")))
         if request.url.host == "93.184.216.34":
-            raise httpx.ConnectError("unreachable")
-        return httpx.Response(200, content=stream(PNG))
+            raise httpx2.ConnectError("unreachable")
+        return httpx2.Response(200, content=stream(PNG))
 
     async with pretend(tmp_path, handle) as media:
         event = await media.save(wish("https://media.example:8443/r?sig=1"), nobody)
@@ -436,10 +436,10 @@ async def test_connects_to_the_address_that_was_checked(tmp_path: Path, wish: Wi
 async def test_redirects_are_checked_like_the_first_url(tmp_path: Path, wish: Wish) -> None:
     """A redirect to a good place is followed, relative ones too."""
 
-    def handle(request: httpx.Request) -> httpx.Response:
+    def handle(request: httpx2.Request) -> httpx2.Response:
         places = {"/r": "https://cdn.example/a", "/a": "b"}
         place = places.get(request.url.path)
-        return httpx.Response(302, headers={"location": place}) if place else httpx.Response(200, content=stream(PNG))
+        return httpx2.Response(302, headers={"location": place}) if place else httpx2.Response(200, content=stream(PNG))
 
     async with pretend(tmp_path, handle) as media:
         event = await media.save(wish(), nobody)
@@ -463,10 +463,10 @@ async def test_hostile_redirects(tmp_path: Path, wish: Wish, location: str) -> N
     """A redirect inwards, to another scheme or in a circle is refused."""
     asked = 0
 
-    def handle(request: httpx.Request) -> httpx.Response:
+    def handle(request: httpx2.Request) -> httpx2.Response:
         nonlocal asked
         asked += 1
-        return httpx.Response(307, headers={"location": location})
+        return httpx2.Response(307, headers={"location": location})
 
     async with pretend(tmp_path, handle) as media:
         event = await media.save(wish(), nobody)
@@ -478,25 +478,25 @@ async def test_hostile_redirects(tmp_path: Path, wish: Wish, location: str) -> N
 async def test_private_urls_ask_nobody(tmp_path: Path, wish: Wish, url: str) -> None:
     """Without the sandbox's leave nothing on this machine or beside it is asked."""
 
-    def handle(request: httpx.Request) -> httpx.Response:
+    def handle(request: httpx2.Request) -> httpx2.Response:
         raise AssertionError(request.url)
 
     async def resolver(host: str, port: int) -> list[str]:
         return {"localhost": ["127.0.0.1", "::1"]}.get(host) or await names_of_hosts(host, port)
 
-    async with Downloads(tmp_path, transport=httpx.MockTransport(handle), resolver=resolver) as media:
+    async with Downloads(tmp_path, transport=httpx2.MockTransport(handle), resolver=resolver) as media:
         event = await media.save(wish(url), nobody)
     assert (event.trouble, names(tmp_path)) == (DiskTrouble.REFUSED, set())
 
 
 @pytest.mark.parametrize(
     "error",
-    [httpx.ReadError("x"), httpx.RemoteProtocolError("x"), httpx.ReadTimeout(""), ConnectionResetError("x"), httpx.ConnectError("x")],
+    [httpx2.ReadError("x"), httpx2.RemoteProtocolError("x"), httpx2.ReadTimeout(""), ConnectionResetError("x"), httpx2.ConnectError("x")],
 )
 async def test_failures_of_the_network(tmp_path: Path, wish: Wish, error: Exception) -> None:
     """A network that fails is tried again later; it is never the disk's fault."""
 
-    def handle(request: httpx.Request) -> httpx.Response:
+    def handle(request: httpx2.Request) -> httpx2.Response:
         raise error
 
     async with pretend(tmp_path, handle) as media:
@@ -506,14 +506,14 @@ async def test_failures_of_the_network(tmp_path: Path, wish: Wish, error: Except
 
 async def test_redirect_that_cannot_be_read(tmp_path: Path, wish: Wish) -> None:
     """A redirect to nonsense is no result."""
-    async with pretend(tmp_path, lambda _: httpx.Response(307, headers={"location": "https://[::1"})) as media:
+    async with pretend(tmp_path, lambda _: httpx2.Response(307, headers={"location": "https://[::1"})) as media:
         event = await media.save(wish(), nobody)
     assert event.trouble is DiskTrouble.CUT
 
 
 async def test_endless_url(tmp_path: Path, wish: Wish) -> None:
     """A URL longer than any library takes is refused and asks nobody."""
-    async with pretend(tmp_path, lambda _: httpx.Response(500)) as media:
+    async with pretend(tmp_path, lambda _: httpx2.Response(500)) as media:
         event = await media.save(wish("https://media.example/" + "a" * 70_000), nobody)
     assert event.trouble is DiskTrouble.REFUSED
 
@@ -521,8 +521,8 @@ async def test_endless_url(tmp_path: Path, wish: Wish) -> None:
 async def test_server_that_insists_on_ranges(tmp_path: Path, wish: Wish) -> None:
     """A server that only ever answers with parts that nobody asked for is given up for now."""
 
-    def handle(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(206, content=stream(PNG[10:]), headers={"Content-Range": f"bytes 10-{len(PNG) - 1}/{len(PNG)}"})
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(206, content=stream(PNG[10:]), headers={"Content-Range": f"bytes 10-{len(PNG) - 1}/{len(PNG)}"})
 
     async with pretend(tmp_path, handle) as media:
         event = await media.save(wish(), nobody)
@@ -534,7 +534,7 @@ async def test_server_that_insists_on_ranges(tmp_path: Path, wish: Wish) -> None
 async def test_names_are_the_proxys_to_resolve(tmp_path: Path, wish: Wish, monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
     """Behind a proxy the name goes to it, unresolved; what it refuses is tried again later."""
     async with serving() as server:
-        port = httpx.URL(server.url).port
+        port = httpx2.URL(server.url).port
         monkeypatch.setenv("HTTPS_PROXY", proxy.format(port=port))
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
@@ -571,7 +571,7 @@ async def test_names_that_the_disk_does_not_take(tmp_path: Path, wish: Wish, ste
 FULL = """
 import json, resource, sys
 from pathlib import Path
-import anyio, httpx
+import anyio, httpx2
 from batchgen.core.messages import Download
 from batchgen.media import Downloads
 
@@ -584,11 +584,11 @@ async def stream(data):
 def handle(request):
     start = int(request.headers.get("range", "bytes=0-")[6:-1])
     headers = {"ETag": '"v"', "Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"}
-    return httpx.Response(206 if start else 200, content=stream(body[start:]), headers=headers)
+    return httpx2.Response(206 if start else 200, content=stream(body[start:]), headers=headers)
 
 async def main():
     wish = Download("bg-1", 0, "http://127.0.0.1/r", "hero", 1, "m", "{}")
-    async with Downloads(root, allow_loopback=True, transport=httpx.MockTransport(handle)) as media:
+    async with Downloads(root, allow_loopback=True, transport=httpx2.MockTransport(handle)) as media:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
         first = await media.save(wish, lambda path: None)
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))

@@ -9,6 +9,7 @@ from batchgen.core.messages import (
     AskStatus,
     AttemptMoved,
     BudgetLeft,
+    Controlled,
     Glimpse,
     MoneyKind,
     MoneyMoved,
@@ -22,6 +23,8 @@ from batchgen.core.messages import (
 )
 from batchgen.core.model import Output, Upload
 from batchgen.core.states import AttemptEvent, AttemptState, TaskEvent, TaskState
+from batchgen.core.steering import Control, ControlKind
+from batchgen.report.columns import wrapped
 from batchgen.report.live import PLAIN, Letters, live_lines, progress_line
 from batchgen.report.log import Level, event_of
 from batchgen.report.pulse import LAST, Pulse, PulseFacts
@@ -148,7 +151,7 @@ def test_lines_of_any_width(width: int, letters: Letters, when: When) -> None:
     whole = " ".join(lines)
     for said in ("1,200 of 3,000 done", "7 failed", "1,746 waiting", "2 uploading", "66,000 spent", "2,365 held", "5 more", "0 of 5 left"):
         assert said in whole
-    assert any(len(line) == width and set(line) <= {letters.full, letters.empty} for line in lines)
+    assert any(len(line) == width and set(line) <= {letters.full, letters.flying, letters.empty} for line in lines)
     assert "submitting nothing: the budget --budget is used up" in whole
     assert any(line.startswith("rate     ") for line in lines) == (width >= 60)
 
@@ -158,6 +161,73 @@ def test_the_important_lines_come_first(when: When) -> None:
     facts = running(FULL, total=0)
     lines = ["".join(text for text, _ in line) for line in live_lines(facts, width=79, now=T0, when=when)]
     assert lines[0].startswith("1,200 of 0 done")
+
+
+def failing(*names: str, manifest: str = "spring") -> Step:
+    """A step in which tasks fail for good, each after its last attempt."""
+    fault = Fault("generation_failed", "the hat was not blue")
+    return Step(
+        tuple(
+            record
+            for name in names
+            for record in (
+                moved(name, AttemptState.ACCEPTED, AttemptState.FAILED, T0, fault),
+                TaskMoved(1, TaskEvent.GIVEN_UP, TaskState.RENDERING, TaskState.FAILED, T0, "the hat was not blue", name, manifest),
+            )
+        )
+    )
+
+
+def test_lost_work_stays_in_sight() -> None:
+    """A task that failed for good is told once, and not pushed out by trouble that the run deals with itself."""
+    pulse = Pulse(100, 0.0)
+    pulse.take(failing("t1", "t2"), Glimpse(), 1.0)
+    retried = [moved(f"r{n}", AttemptState.ACCEPTED, AttemptState.FAILED, T0 + n, Fault("generation_failed", "x")) for n in range(9)]
+    pulse.take(Step(tuple(retried)), Glimpse(), 2.0)
+    assert [event.facts["task"] for event in pulse.facts(3.0).troubles] == ["t1", "t2", "r6", "r7", "r8"]
+    assert [event.level for event in pulse.facts(3.0).troubles[:2]] == [Level.ERROR] * 2
+    pulse.take(failing(*(f"u{n}" for n in range(9))), Glimpse(), 4.0)
+    lost = [event.facts["task"] for event in pulse.facts(5.0).troubles if event.level is Level.ERROR]
+    assert lost == ["u6", "u7", "u8"]
+
+
+def test_a_slow_down_is_told(when: When) -> None:
+    """Well below the limit the view says so and from what; a rate that a person says is a new limit."""
+    pulse = Pulse(100, 0.0)
+    pulse.take(Step(), Glimpse(per_minute=60.0), 1.0)
+    pulse.take(Step(), Glimpse(per_minute=40.0), 2.0)
+    facts = pulse.facts(60.0)
+    assert facts.slowed_from == 60.0
+    drawn = " ".join("".join(text for text, _ in line) for line in live_lines(facts, width=79, now=T0, when=when))
+    assert "slowed down from 60, as the server asked" in drawn
+    pulse.take(Step((Controlled(Control(1, ControlKind.RATE, 40.0), T0),)), Glimpse(per_minute=40.0), 3.0)
+    assert pulse.facts(60.0).slowed_from == 0.0
+
+
+@pytest.mark.parametrize("width", [20, 40, 79, 200])
+def test_a_failure_is_read_whole(width: int, when: When) -> None:
+    """Its words flow into rows, so that the code and what the server said are read also on a narrow terminal."""
+    pulse = Pulse(100, 0.0)
+    pulse.take(failing("t1"), Glimpse(), 1.0)
+    lines = ["".join(text for text, _ in line) for line in live_lines(pulse.facts(60.0), width=width, now=T0, when=when)]
+    assert "the hat was not blue" in " ".join(" ".join(lines).split())
+    assert all(len(line) <= width for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("", []),
+        ("short", ["short"]),
+        ("two words", ["two", "words"]),
+        ("abcdefgh", ["abcde", "fgh"]),
+        ("a bcdefghi", ["a", "bcdef", "ghi"]),
+        ("帽子帽子", ["帽子", "帽子"]),
+    ],
+)
+def test_rows_of_words(text: str, rows: list[str]) -> None:
+    """Broken at blanks where there are some, never wider than told, with wide letters counted as two."""
+    assert list(wrapped(text, 5)) == rows
 
 
 def test_a_line_for_a_log(when: When) -> None:

@@ -12,17 +12,18 @@ from email.parser import BytesParser
 from pathlib import Path
 
 import anyio
-import httpx
+import httpx2
 import pytest
 from anyio.abc import SocketStream
 
 from batchgen import __version__
 from batchgen.core.answers import RenderStatus, Verdict
 from batchgen.core.messages import SendUpload
-from batchgen.core.ports import Api
+from batchgen.core.ports import LEFT, Api
 from batchgen.errors import UsageError
-from batchgen.rivya.client import OUTCOMES, Client, Patience, outcome_of
+from batchgen.rivya.client import Client, Patience
 from batchgen.rivya.wire import BODY_LIMIT
+from batchgen.transport import OUTCOMES, Sending
 
 pytestmark = pytest.mark.anyio
 
@@ -30,19 +31,19 @@ KEY = "rvya_sk_secret_1"
 NOW = 1_700_000_000.0
 CREATED = {"id": "task_1", "status": "queued", "reserved_credits": 55}
 
-Handle = Callable[[httpx.Request], httpx.Response]
+Handle = Callable[[httpx2.Request], httpx2.Response]
 Serve = Callable[[Callable[[SocketStream], object]], AbstractAsyncContextManager[str]]
 UploadOf = Callable[[bytes], SendUpload]
 
 
 def client(handle: Handle, *, key: str | None = KEY) -> Client:
     """Make a client whose network is a function."""
-    return Client("https://rivya.ai/", key, transport=httpx.MockTransport(handle), now=lambda: NOW)
+    return Client("https://rivya.ai/", key, transport=httpx2.MockTransport(handle), now=lambda: NOW)
 
 
 def answer(status: int, body: object, **headers: str) -> Handle:
     """Make a network that always answers the same."""
-    return lambda _: httpx.Response(status, json=body, headers=headers)
+    return lambda _: httpx2.Response(status, json=body, headers=headers)
 
 
 async def test_is_the_port() -> None:
@@ -53,11 +54,11 @@ async def test_is_the_port() -> None:
 
 async def test_create_sends_exactly_what_the_ledger_holds() -> None:
     """The bytes and their key go out as they are, the key of the account in its header alone."""
-    seen: list[httpx.Request] = []
+    seen: list[httpx2.Request] = []
 
-    def handle(request: httpx.Request) -> httpx.Response:
+    def handle(request: httpx2.Request) -> httpx2.Response:
         seen.append(request)
-        return httpx.Response(202, json=CREATED)
+        return httpx2.Response(202, json=CREATED)
 
     body = b'{"model":"m", "odd":  "spacing kept"}'
     async with client(handle) as api:
@@ -76,9 +77,9 @@ async def test_every_endpoint_has_its_path() -> None:
     """Ids are quoted, so that none can ask for another endpoint."""
     seen: list[str] = []
 
-    def handle(request: httpx.Request) -> httpx.Response:
+    def handle(request: httpx2.Request) -> httpx2.Response:
         seen.append(f"{request.method} {request.url.raw_path.decode()}")
-        return httpx.Response(200, json={"current_credits": 7, "url": "https://c/1", "data": [], **CREATED})
+        return httpx2.Response(200, json={"current_credits": 7, "url": "https://c/1", "data": [], **CREATED})
 
     async with client(handle) as api:
         await api.status("a/../b?c#d é")
@@ -99,9 +100,9 @@ async def test_every_endpoint_has_its_path() -> None:
 async def test_without_a_key_only_models_are_asked() -> None:
     """A missing key is answered here; nothing goes out that could only be refused."""
 
-    def handle(request: httpx.Request) -> httpx.Response:
+    def handle(request: httpx2.Request) -> httpx2.Response:
         assert "authorization" not in request.headers
-        return httpx.Response(200, json={"data": [{"id": "z"}]})
+        return httpx2.Response(200, json={"data": [{"id": "z"}]})
 
     async with client(handle, key=None) as api:
         assert (await api.models()).value == [{"id": "z"}]
@@ -115,9 +116,9 @@ async def test_redirects_are_not_followed() -> None:
     """A redirect of a create is a lost answer, and the key goes nowhere else."""
     hosts: list[str] = []
 
-    def handle(request: httpx.Request) -> httpx.Response:
+    def handle(request: httpx2.Request) -> httpx2.Response:
         hosts.append(request.url.host)
-        return httpx.Response(307, headers={"location": "https://evil.example/api/v1/generations"})
+        return httpx2.Response(307, headers={"location": "https://evil.example/api/v1/generations"})
 
     async with client(handle) as api:
         found = await api.create(b"{}", "bg-1")
@@ -128,9 +129,9 @@ async def test_cookies_are_dropped() -> None:
     """A cookie that the server sets never comes back to it."""
     cookies: list[str | None] = []
 
-    def handle(request: httpx.Request) -> httpx.Response:
+    def handle(request: httpx2.Request) -> httpx2.Response:
         cookies.append(request.headers.get("cookie"))
-        return httpx.Response(200, json=CREATED, headers={"set-cookie": "a=b; Path=/"})
+        return httpx2.Response(200, json=CREATED, headers={"set-cookie": "a=b; Path=/"})
 
     async with client(handle) as api:
         await api.status("t")
@@ -153,8 +154,8 @@ async def test_the_key_is_in_no_words() -> None:
 async def test_the_key_is_not_in_an_exceptions_words() -> None:
     """What the HTTP library says about a failure is cleaned as well."""
 
-    def handle(request: httpx.Request) -> httpx.Response:
-        raise httpx.LocalProtocolError(f"illegal header Bearer {KEY}")
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.LocalProtocolError(f"illegal header Bearer {KEY}")
 
     async with client(handle) as api:
         found = await api.balance()
@@ -172,27 +173,27 @@ async def test_retry_after_date_is_measured_from_the_clock_handed_in() -> None:
 # ---------------------------------------------------------------- what exceptions prove
 
 
-def exceptions_of_httpx() -> list[type[Exception]]:
-    """Every exception class that httpx has in public."""
-    found = (value for name, value in vars(httpx).items() if inspect.isclass(value) and issubclass(value, Exception))
+def exceptions_of_httpx2() -> list[type[Exception]]:
+    """Every exception class that httpx2 has in public."""
+    found = (value for name, value in vars(httpx2).items() if inspect.isclass(value) and issubclass(value, Exception))
     return sorted(set(found), key=lambda kind: kind.__name__)
 
 
-def test_every_exception_of_httpx_is_mapped() -> None:
-    """An exception that a new httpx brings must be judged by a person: did bytes leave?"""
-    assert set(exceptions_of_httpx()) == set(OUTCOMES)
+def test_every_exception_of_httpx2_is_mapped() -> None:
+    """An exception that a new httpx2 brings must be judged by a person: did bytes leave?"""
+    assert set(exceptions_of_httpx2()) == set(OUTCOMES)
 
 
 def test_only_failures_before_a_connection_are_unsent() -> None:
     """Whatever may happen after the first byte proves nothing."""
     unsent = {kind for kind, verdict in OUTCOMES.items() if verdict is Verdict.UNSENT}
     assert unsent == {
-        httpx.ConnectError,
-        httpx.ConnectTimeout,
-        httpx.PoolTimeout,
-        httpx.ProxyError,
-        httpx.UnsupportedProtocol,
-        httpx.InvalidURL,
+        httpx2.ConnectError,
+        httpx2.ConnectTimeout,
+        httpx2.PoolTimeout,
+        httpx2.ProxyError,
+        httpx2.UnsupportedProtocol,
+        httpx2.InvalidURL,
     }
     assert set(OUTCOMES.values()) == {Verdict.UNSENT, Verdict.LOST}
 
@@ -200,31 +201,55 @@ def test_only_failures_before_a_connection_are_unsent() -> None:
 @pytest.mark.parametrize(
     ("error", "verdict"),
     [
-        (httpx.ConnectError("refused"), Verdict.UNSENT),
-        (httpx.ReadTimeout(""), Verdict.LOST),
-        (httpx.RemoteProtocolError("cut"), Verdict.LOST),
-        (httpx.DecodingError("gzip"), Verdict.LOST),
-        (ConnectionResetError("below httpx"), Verdict.LOST),
+        (httpx2.ConnectError("refused"), Verdict.UNSENT),
+        (httpx2.ReadTimeout(""), Verdict.LOST),
+        (httpx2.RemoteProtocolError("cut"), Verdict.LOST),
+        (httpx2.DecodingError("gzip"), Verdict.LOST),
+        (ConnectionResetError("below httpx2"), Verdict.LOST),
         (anyio.BrokenResourceError(), Verdict.LOST),
     ],
 )
 async def test_exceptions_become_answers(error: Exception, verdict: Verdict) -> None:
     """No failure of the network comes out as an exception."""
 
-    def handle(request: httpx.Request) -> httpx.Response:
+    def handle(request: httpx2.Request) -> httpx2.Response:
         raise error
 
     async with client(handle) as api:
         found = await api.create(b"{}", "bg-1")
-    assert (found.verdict, outcome_of(error)) == (verdict, verdict)
+    assert found.verdict is verdict
     assert found.fault is not None
     assert found.fault.message
+
+
+async def test_unsent_takes_two_witnesses() -> None:
+    """A library that blames the connection after it handed bytes over is not believed: the request may have been sent."""
+
+    async def handle(request: httpx2.Request) -> httpx2.Response:
+        await request.extensions["trace"]("http11.send_request_headers.started", {})
+        raise httpx2.ConnectTimeout("the connection broke")
+
+    async with Client("https://rivya.ai/", KEY, transport=httpx2.MockTransport(handle)) as api:
+        found = await api.create(b"{}", "bg-1")
+    assert found.verdict is Verdict.LOST
+
+
+async def test_what_begins_to_leave_is_heard_in_time() -> None:
+    """Bytes count as gone when the library begins to send them; the caller is told when it has."""
+    told: list[str] = []
+    sending = Sending(lambda: told.append("left"))
+    await sending.hear("connection.connect_tcp.complete", {})
+    assert (sending.begun, told) == (False, [])
+    await sending.hear("http11.send_request_headers.started", {"request": httpx2.Request("POST", "https://rivya.ai")})
+    assert (sending.begun, told) == (True, [])
+    await sending.hear("http11.send_request_headers.complete", {"return_value": None})
+    assert (sending.begun, told) == (True, ["left"])
 
 
 async def test_a_bug_is_not_an_answer() -> None:
     """What is no failure of the network is raised."""
 
-    def handle(request: httpx.Request) -> httpx.Response:
+    def handle(request: httpx2.Request) -> httpx2.Response:
         raise ZeroDivisionError
 
     async with client(handle) as api:
@@ -261,6 +286,52 @@ async def test_no_server_is_unsent() -> None:
         port = listener.extra_attributes[anyio.abc.SocketAttribute.local_port]()
     async with Client(f"http://127.0.0.1:{port}", KEY) as api:
         assert (await api.create(b"{}", "bg-1")).verdict is Verdict.UNSENT
+
+
+async def test_a_broken_tls_handshake_is_unsent(serve: Serve) -> None:
+    """The request itself goes only through a connection that is secure."""
+    heard = bytearray()
+
+    async def handler(stream: SocketStream) -> None:
+        heard.extend(await stream.receive())
+        await stream.send(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+    async with serve(handler) as url, Client(url.replace("http:", "https:"), KEY) as api:
+        assert (await api.create(b"{}", "bg-1")).verdict is Verdict.UNSENT
+    assert b"generations" not in heard
+
+
+async def test_a_tunnel_that_the_proxy_refuses_is_unsent(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy hears where to, and nothing of the request; nobody is told that the request left."""
+    heard = bytearray()
+    LEFT.set(lambda: heard.extend(b"left"))
+
+    async def handler(stream: SocketStream) -> None:
+        heard.extend(await read_head(stream))
+        await stream.send(http(b"no", "403 Forbidden"))
+
+    async with serve(handler) as url:
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        async with Client("https://rivya.example", KEY) as api:
+            assert (await api.create(b"{}", "bg-1")).verdict is Verdict.UNSENT
+    assert heard.startswith(b"CONNECT rivya.example:443")
+    assert heard.endswith(b"\r\n\r\n")  # not "left"
+    assert KEY.encode() not in heard
+
+
+async def test_a_kept_connection_that_breaks_under_a_request_is_lost(serve: Serve) -> None:
+    """The second request goes through the first's connection and arrives whole; that nothing answers proves nothing."""
+    heads: list[bytes] = []
+
+    async def handler(stream: SocketStream) -> None:
+        heads.append(await read_head(stream))
+        await stream.send(http(json.dumps(CREATED).encode(), "202 Accepted"))
+        heads.append(await read_head(stream))
+
+    async with serve(handler) as url, Client(url, KEY) as api:
+        assert (await api.create(b"{}", "bg-1")).verdict is Verdict.OK
+        assert (await api.create(b"{}", "bg-2")).verdict is Verdict.LOST
+    assert len(heads) == 2
 
 
 async def test_unknown_host_is_unsent() -> None:
@@ -358,15 +429,15 @@ async def test_cancelled_call_leaves_the_client_usable(serve: Serve) -> None:
 
 async def test_upload_is_one_form(upload_of: UploadOf) -> None:
     """Fields, file and length are what a form parser reads, also with an odd file name."""
-    seen: list[httpx.Request] = []
+    seen: list[httpx2.Request] = []
 
-    async def handle(request: httpx.Request) -> httpx.Response:
+    async def handle(request: httpx2.Request) -> httpx2.Response:
         await request.aread()
         seen.append(request)
-        return httpx.Response(201, json={"id": "f", "url": "https://c/1"})
+        return httpx2.Response(201, json={"id": "f", "url": "https://c/1"})
 
     content = bytes(range(256)) * 3_000
-    async with Client("https://rivya.ai", KEY, transport=httpx.MockTransport(handle)) as api:
+    async with Client("https://rivya.ai", KEY, transport=httpx2.MockTransport(handle)) as api:
         found = await api.upload(upload_of(content))
     assert found.value is not None
     assert found.value.url == "https://c/1"
@@ -427,11 +498,11 @@ async def test_unreadable_file(upload_of: UploadOf, kind: str) -> None:
     """A file that cannot be read is a refusal with its name, and never waits."""
     request = spoil(upload_of(b"x"), kind)
 
-    async def handle(received: httpx.Request) -> httpx.Response:
+    async def handle(received: httpx2.Request) -> httpx2.Response:
         await received.aread()
-        return httpx.Response(200, json={"id": "f", "url": "https://c/1"})
+        return httpx2.Response(200, json={"id": "f", "url": "https://c/1"})
 
-    async with Client("https://rivya.ai", KEY, transport=httpx.MockTransport(handle)) as api:
+    async with Client("https://rivya.ai", KEY, transport=httpx2.MockTransport(handle)) as api:
         found = await api.upload(request)
     assert found.fault is not None
     assert (found.verdict, found.fault.code) == (Verdict.INVALID, "local_file_unreadable")
@@ -461,10 +532,10 @@ async def test_uploads_do_not_take_the_places_of_calls(upload_of: UploadOf) -> N
         await release.wait()
         yield b"{}"
 
-    def handle(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, content=body()) if request.method == "POST" else httpx.Response(200, json=CREATED)
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, content=body()) if request.method == "POST" else httpx2.Response(200, json=CREATED)
 
-    api = Client("https://rivya.ai", KEY, transport=httpx.MockTransport(handle), patience=Patience(calls=1, uploads=1))
+    api = Client("https://rivya.ai", KEY, transport=httpx2.MockTransport(handle), patience=Patience(calls=1, uploads=1))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(api.upload, upload_of(b"x"))
         await anyio.wait_all_tasks_blocked()

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from batchgen.sandbox import SANDBOX_KEY
@@ -30,7 +30,7 @@ class Clock:
         self.time += seconds
 
 
-Connect = Callable[..., httpx.AsyncClient]
+Connect = Callable[..., httpx2.AsyncClient]
 
 
 @pytest.fixture
@@ -63,10 +63,10 @@ async def connect(account: Account) -> AsyncIterator[Connect]:
     """Make clients of an app over the account: `connect("late,429=0.5", key=...)`."""
     async with AsyncExitStack() as stack:
 
-        def make(faults: str = "", key: str = SANDBOX_KEY) -> httpx.AsyncClient:
-            transport = httpx.ASGITransport(app=build(account, Faults.parse(faults)))
+        def make(faults: str = "", key: str = SANDBOX_KEY) -> httpx2.AsyncClient:
+            transport = httpx2.ASGITransport(app=build(account, Faults.parse(faults)))
             headers = {"Authorization": f"Bearer {key}"} if key else {}
-            client = httpx.AsyncClient(transport=transport, base_url="http://sandbox.test", headers=headers)
+            client = httpx2.AsyncClient(transport=transport, base_url="http://sandbox.test", headers=headers)
             stack.push_async_callback(client.aclose)
             return client
 

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO
 
-import httpx
+import httpx2
 import pytest
 
 from batchgen.errors import UsageError
@@ -45,13 +45,13 @@ KLING = {"model": "kling-2-6", "prompt": "a door opens"}
 
 
 @contextmanager
-def serving(books: Path, faults: str = "") -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+def serving(books: Path, faults: str = "") -> Iterator[tuple[subprocess.Popen[str], httpx2.Client]]:
     """Run the sandbox in a process of its own."""
     command = [sys.executable, "-W", "error", "-c", SERVE, str(books), faults]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         try:
             url = _line(child.stdout)
-            with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {SANDBOX_KEY}"}) as client:
+            with httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {SANDBOX_KEY}"}) as client:
                 yield child, client
         finally:
             child.kill()
@@ -70,7 +70,7 @@ def _line(stream: IO[str] | None) -> str:
     return stream.readline().strip()
 
 
-def buy(client: httpx.Client, key: str) -> dict[str, object]:
+def buy(client: httpx2.Client, key: str) -> dict[str, object]:
     """Create a generation that must be taken."""
     answer = client.post("/api/v1/generations", json=KLING, headers={"Idempotency-Key": key})
     assert answer.status_code == 200, answer.text
@@ -122,7 +122,7 @@ def test_two_apps_over_one_account_agree(books: Path) -> None:
     headers = {"Authorization": f"Bearer {SANDBOX_KEY}"}
     with hosted(books) as one, hosted(books) as other:
         assert one != other
-        with httpx.Client(base_url=one, headers=headers) as first, httpx.Client(base_url=other, headers=headers) as second:
+        with httpx2.Client(base_url=one, headers=headers) as first, httpx2.Client(base_url=other, headers=headers) as second:
             assert buy(first, "k") == buy(second, "k")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import httpx
+import httpx2
 import pytest
 
 from batchgen.sandbox.account import Account
@@ -12,11 +12,11 @@ from batchgen.sandbox.account import Account
 pytestmark = pytest.mark.anyio
 
 
-Connect = Callable[..., httpx.AsyncClient]
+Connect = Callable[..., httpx2.AsyncClient]
 KLING = {"model": "kling-2-6", "prompt": "a door opens"}
 
 
-def refused(answer: httpx.Response, status: int, code: str) -> str:
+def refused(answer: httpx2.Response, status: int, code: str) -> str:
     """Check the documented shape of an error; return its message."""
     body = answer.json()
     assert (answer.status_code, body["error"]["code"]) == (status, code), body

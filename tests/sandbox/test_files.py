@@ -4,12 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-import httpx
+import httpx2
 import pytest
 
 from batchgen.sandbox.signature import types_of
 
-Connect = Callable[..., httpx.AsyncClient]
+Connect = Callable[..., httpx2.AsyncClient]
 MEDIA = Path(__file__).parents[2] / "batchgen" / "sandbox" / "media"
 MP4 = (MEDIA / "video-16x9-3s-e.mp4").read_bytes()
 MP3 = (MEDIA / "audio-3s-a.mp3").read_bytes()
@@ -22,7 +22,7 @@ class Clock(Protocol):
         """Let time pass."""
 
 
-async def upload(client: httpx.AsyncClient, content: bytes, **fields: str) -> httpx.Response:
+async def upload(client: httpx2.AsyncClient, content: bytes, **fields: str) -> httpx2.Response:
     """Send a file."""
     return await client.post("/api/v1/files", files={"file": ("näme 1.bin", content)}, data=fields)
 

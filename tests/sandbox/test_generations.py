@@ -3,14 +3,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-import httpx
+import httpx2
 import pytest
 
 from batchgen.sandbox.account import Account
 
 pytestmark = pytest.mark.anyio
 
-Connect = Callable[..., httpx.AsyncClient]
+Connect = Callable[..., httpx2.AsyncClient]
 
 
 class Clock(Protocol):
@@ -24,7 +24,7 @@ KLING = {"model": "kling-2-6", "prompt": "a door opens", "client_request_id": "b
 FIRST = {"Idempotency-Key": "bg-1"}
 
 
-async def create(client: httpx.AsyncClient, headers: dict[str, str] | None = None, **change: object) -> dict[str, object]:
+async def create(client: httpx2.AsyncClient, headers: dict[str, str] | None = None, **change: object) -> dict[str, object]:
     """Create a generation that must be taken."""
     answer = await client.post("/api/v1/generations", json={**KLING, **change}, headers=headers)
     assert answer.status_code == 200, answer.text
@@ -32,7 +32,7 @@ async def create(client: httpx.AsyncClient, headers: dict[str, str] | None = Non
     return body
 
 
-async def balance(client: httpx.AsyncClient) -> int:
+async def balance(client: httpx2.AsyncClient) -> int:
     """Ask what is left."""
     return int((await client.get("/api/v1/credits")).json()["current_credits"])
 

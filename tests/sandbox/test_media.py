@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Protocol
 
 import av
-import httpx
+import httpx2
 import pytest
 
 from batchgen.catalogue import Catalogue
 from batchgen.sandbox.library import Piece, choose, pieces, ratio_of, render
 
-Connect = Callable[..., httpx.AsyncClient]
+Connect = Callable[..., httpx2.AsyncClient]
 
 
 class Clock(Protocol):
@@ -117,7 +117,7 @@ def test_every_model_has_something_to_answer() -> None:
         assert choose(model.category, {}, defaults, "t").startswith(model.category)
 
 
-async def finished(client: httpx.AsyncClient, clock: Clock) -> str:
+async def finished(client: httpx2.AsyncClient, clock: Clock) -> str:
     """Render something and return its link."""
     task = (await client.post("/api/v1/generations", json={"model": "kling-2-6", "prompt": "x"})).json()["id"]
     early = f"http://sandbox.test/results/{task}/0.mp4"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from batchgen.errors import UsageError
@@ -26,24 +26,24 @@ KLING = {"model": "kling-2-6", "prompt": "a door opens", "client_request_id": "b
 
 
 @contextmanager
-def client_of(books: Path, faults: str = "") -> Iterator[httpx.Client]:
+def client_of(books: Path, faults: str = "") -> Iterator[httpx2.Client]:
     """Serve the books with faults and connect."""
     headers = {"Authorization": f"Bearer {SANDBOX_KEY}"}
     with (
         Account(books) as account,
         in_process(build(account, Faults.parse(faults))) as url,
-        httpx.Client(base_url=url, headers=headers, timeout=20) as client,
+        httpx2.Client(base_url=url, headers=headers, timeout=20) as client,
     ):
         yield client
 
 
-def buy_until_answered(client: httpx.Client, key: str) -> tuple[dict[str, object], int]:
+def buy_until_answered(client: httpx2.Client, key: str) -> tuple[dict[str, object], int]:
     """Repeat one create until it is answered as documented; return the answer and how many answers were lost."""
     for lost in range(100):
         try:
             answer = client.post("/api/v1/generations", json=KLING, headers={"Idempotency-Key": key})
             body = answer.json()
-        except (httpx.TransportError, json.JSONDecodeError):
+        except (httpx2.TransportError, json.JSONDecodeError):
             continue
         if answer.status_code == 200:
             return body, lost
@@ -57,10 +57,10 @@ def test_everything_over_real_http(books: Path, png: bytes) -> None:
         params = {"referenceMediaItems": [{"url": file["url"], "kind": "image"}], "aspect_ratio": "9:16"}
         task = client.post("/api/v1/generations", json={**KLING, "params": params}).json()
         url = client.get(f"/api/v1/generations/{task['id']}").json()["result"]["primary_url"]
-        whole = httpx.get(url)
+        whole = httpx2.get(url)
         assert whole.headers["content-type"] == "video/mp4"
-        assert httpx.head(url).headers["content-length"] == str(len(whole.content))
-        assert httpx.get(url, headers={"Range": "bytes=5-"}).content == whole.content[5:]
+        assert httpx2.head(url).headers["content-length"] == str(len(whole.content))
+        assert httpx2.get(url, headers={"Range": "bytes=5-"}).content == whole.content[5:]
 
 
 @pytest.mark.parametrize("fault", ["drop_before", "drop_after"])
@@ -69,17 +69,17 @@ def test_a_dropped_connection_looks_like_one(books: Path, fault: str, caplog: py
     met = set()
     with client_of(books, f"{fault}=1") as client:
         for n in range(12):
-            with pytest.raises(httpx.TransportError) as caught:
+            with pytest.raises(httpx2.TransportError) as caught:
                 client.get(f"/api/v1/generations/task_{n}")
             met.add(type(caught.value))
-    assert met == {httpx.ReadError, httpx.RemoteProtocolError}
+    assert met == {httpx2.ReadError, httpx2.RemoteProtocolError}
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 def test_drop_before_does_no_work_and_drop_after_does_it(books: Path) -> None:
     """Before: nothing is bought. After: it is bought, though the client never hears of it."""
     for fault, bought in (("drop_before=1", 0), ("drop_after=1", 1)):
-        with client_of(books, fault) as client, pytest.raises(httpx.TransportError):
+        with client_of(books, fault) as client, pytest.raises(httpx2.TransportError):
             client.post("/api/v1/generations", json=KLING, headers={"Idempotency-Key": "k"})
         with Account(books) as account:
             assert account.credits() == 100_000 - 55 * bought
@@ -133,13 +133,13 @@ def test_a_cut_download_can_be_resumed(books: Path) -> None:
     assert got == whole
 
 
-def read_what_comes(answer: httpx.Response) -> bytes:
+def read_what_comes(answer: httpx2.Response) -> bytes:
     """Read until the end, even if it comes too early."""
     got = b""
     try:
         for chunk in answer.iter_raw():
             got += chunk
-    except httpx.RemoteProtocolError:
+    except httpx2.RemoteProtocolError:
         pass
     return got
 
@@ -164,7 +164,7 @@ def test_the_rate_lets_through_again(account: Account) -> None:
 
 def test_slow_answers(books: Path) -> None:
     """With `slow` a client that will not wait gives up."""
-    with client_of(books, "slow=5") as client, pytest.raises(httpx.ReadTimeout):
+    with client_of(books, "slow=5") as client, pytest.raises(httpx2.ReadTimeout):
         client.get("/api/v1/models", timeout=0.1)
 
 
@@ -183,8 +183,8 @@ def test_without_a_server_a_drop_is_an_error(account: Account) -> None:
     """In an in-process transport, which has no connection to cut, a drop is a ConnectionResetError."""
 
     async def get() -> None:
-        transport = httpx.ASGITransport(app=build(account, Faults.parse("drop_before=1")))
-        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        transport = httpx2.ASGITransport(app=build(account, Faults.parse("drop_before=1")))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://x") as client:
             await client.get("/api/v1/models")
 
     import anyio  # noqa: PLC0415 - this test alone runs a loop of its own
@@ -200,11 +200,11 @@ def test_a_server_inside_leaves_the_process_alone(account: Account) -> None:
         warnings.simplefilter("error")
         with in_process(build(account)) as url:
             assert url.startswith("http://127.0.0.1:")
-            assert httpx.get(f"{url}/api/v1/models").status_code == 200
+            assert httpx2.get(f"{url}/api/v1/models").status_code == 200
             assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert "sandbox" not in {thread.name for thread in threading.enumerate()}
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(url)
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(url)
 
 
 def test_a_wished_port_that_is_taken_is_replaced(account: Account) -> None:

@@ -34,9 +34,10 @@ WRONG = [
     ("on_lost_answer: retry", "1:17", "repeat or hold"),
     ("poll: {every: 9, slowest: 2}", "1:7", "slowest is below every"),
     ("poll: {firts: 9}", "1:8", "did you mean first"),
-    ("prices: {a: [{params: {x: 1}}]}", "1:14", "has no credits"),
-    ("prices: {a: [5]}", "1:14", "not a mapping"),
-    ("prices: {a: -1}", "1:13", "whole number of credits"),
+    ("prices: {runway: [{params: {x: 1}}]}", "1:19", "has no credits"),
+    ("prices: {runway: [5]}", "1:19", "not a mapping"),
+    ("prices: {runway: -1}", "1:18", "whole number of credits"),
+    ("prices: {runwya: 5}", "1:10", "did you mean runway"),
     ("outputs: ''", "1:10", "empty"),
     ("sandbox: {credit: 5}", "1:11", "did you mean credits"),
     ("sandbox: {in_flight: 0}", "1:22", "sandbox.in_flight"),
@@ -115,7 +116,7 @@ def test_right(tmp_path: Path, text: str) -> None:
 def test_text_is_what_a_person_wrote(tmp_path: Path) -> None:
     """YAML 1.1's readings of `no` and `1:30` never come up."""
     file = tmp_path / "batchgen.yaml"
-    file.write_text("outputs: no\nledger: 1:30\nprices: {m: [{params: {sound: on}, credits: 010}]}", encoding="utf-8")
+    file.write_text("outputs: no\nledger: 1:30\nprices: {runway: [{params: {sound: on}, credits: 010}]}", encoding="utf-8")
     values = read_document(file).values
     assert (values["outputs"], values["ledger"]) == ("no", "1:30")
 
@@ -131,6 +132,14 @@ def test_schema_knows_every_key() -> None:
 )
 def test_schema_refuses_what_is_wrong(text: str) -> None:
     """What the reading refuses the schema refuses too, save for what a schema cannot know."""
-    beyond = ("timezone: ", "render_timeout: 0s", "poll: {every", "outputs: ''", "requests_per_minute: .inf", "budget: {per_day: 1e3}")
+    beyond = (
+        "prices: {runwya",
+        "timezone: ",
+        "render_timeout: 0s",
+        "poll: {every",
+        "outputs: ''",
+        "requests_per_minute: .inf",
+        "budget: {per_day: 1e3}",
+    )
     valid = jsonschema.Draft202012Validator(SCHEMA).is_valid(yaml.safe_load(text))
     assert valid is False or text.startswith(beyond)

@@ -113,6 +113,11 @@ class Audit:
         """Take note of the budgets that apply from now on."""
         self._limits_of_run = (root, policy, manifests)
 
+    def budget_said(self, policy: Policy) -> None:
+        """Take note that a person said another budget: it holds for the next purchase."""
+        root, _, manifests = self._limits_of_run
+        self._limits_of_run = (root, policy, manifests)
+
     def restored(self, rows_before: Iterable[Row]) -> None:
         """The ledger was put back: it cannot know of what came since."""
         self._read()
@@ -229,6 +234,7 @@ class Audit:
             if purchase.key in by_key:
                 raise Broken(f"double charge: the key {purchase.key} was charged twice")
             by_key[purchase.key] = purchase
+        for purchase in by_key.values():
             self._check_purchase(purchase, known.get(purchase.key))
         for prompt, purchases in bought.items():
             paid = [p.task_id for p in purchases if p.state != "failed"]
@@ -295,7 +301,7 @@ class Audit:
         if live is None:
             return
         columns = "task_id, run_id, fingerprint, body, submitted_at, price_key, day"
-        connection = self._ledger.vandal()
+        connection = self._ledger.vandal
         try:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute(
@@ -306,7 +312,6 @@ class Audit:
             return
         finally:
             connection.rollback()
-            connection.close()
         raise Broken("the ledger takes a second live attempt of a task")
 
 

@@ -16,6 +16,7 @@ from batchgen.core.messages import Ended
 from batchgen.core.model import Budget, Credits, Manifest, StopAfter
 from batchgen.core.policy import AccountBudget, OnLostAnswer, Policy
 from batchgen.core.resolve import Decision
+from batchgen.core.steering import ControlKind
 from batchgen.errors import ExitCode
 from tests.simulation.audit import Audit, Broken
 from tests.simulation.disk import Disk
@@ -42,6 +43,7 @@ class Night:
     ledger: LedgerFile
     tally: Tally = field(default_factory=Tally)
     careless: bool = False  # the replay window is longer than the server's memory: what must not be
+    process_of: type[Process] = Process
     rng: Random = field(init=False)
     scene: Scene = field(init=False)
     manuscripts: list[Manuscript] = field(init=False)
@@ -200,7 +202,7 @@ class Night:
     def _errand(self) -> Errand:
         rng = self.rng
         if self.started and rng.random() < 0.25:
-            return Errand(RunAsked("resume"), self.policy)
+            return Errand(RunAsked("resume"), self.policy, said=self._said())
         chosen = [m for m in self.manuscripts if len(self.manuscripts) == 1 or rng.random() < 0.8] or self.manuscripts[:1]
         asked = RunAsked(
             "run",
@@ -214,14 +216,31 @@ class Night:
         signal = None
         if self.scene.world.weather.strikes(Trouble.SIGNAL, times=2):
             signal = rng.choice((0.0, 1.0, 20.0, 300.0))
-        return Errand(asked, self._policy_for(asked), [m.edition() for m in chosen], signal)
+        return Errand(asked, self._policy_for(asked), [m.edition() for m in chosen], signal, self._said())
+
+    def _said(self) -> Sequence[tuple[float, ControlKind, float]]:
+        """Draw what a person says while the next process runs: mostly nothing."""
+        rng = self.rng
+        if rng.random() >= 0.12:
+            return ()
+        at = rng.choice((0.5, 5.0, 60.0, 600.0)) * rng.random()
+        later = at + rng.choice((1.0, 30.0, 300.0)) * rng.random()
+        return rng.choice(
+            (
+                ((at, ControlKind.PAUSE, 0.0), (later, ControlKind.GO, 0.0)),
+                ((at, ControlKind.PAUSE, 0.0), (later, ControlKind.DRAIN, 0.0)),
+                ((at, ControlKind.DRAIN, 0.0),),
+                ((at, ControlKind.BUDGET, float(rng.randint(0, 100))), (later, ControlKind.BUDGET, float(rng.randint(0, 200)))),
+                ((at, ControlKind.RATE, rng.choice((6.0, 30.0, 300.0))), (later, ControlKind.RATE, rng.choice((20.0, 600.0)))),
+            )
+        )
 
     def _policy_for(self, asked: RunAsked) -> Policy:
         return replace(self.policy, run_budget=asked.budget, max_tasks=asked.max_tasks, until=asked.until)
 
     def _start(self, errand: Errand, fuse: Fuse) -> tuple[Ended | None, int]:
         self.tally.runs += 1
-        process = Process(self.scene, errand, fuse)
+        process = self.process_of(self.scene, errand, fuse)
         ended = process.live()
         self.started = self.started or bool(self.ledger.raw.execute("SELECT count(*) FROM runs").fetchone()[0])
         return ended, process.creates
@@ -349,13 +368,20 @@ class Night:
         return bool(rules.later_prices) or rules.prices != CATALOGUE
 
 
-def run_nights(seeds: Sequence[int], tally: Tally, *, careless: bool = False) -> Night:
+def run_nights(
+    seeds: Sequence[int],
+    tally: Tally,
+    *,
+    careless: bool = False,
+    ledger_of: type[LedgerFile] = LedgerFile,
+    process_of: type[Process] = Process,
+) -> Night:
     """Run the nights of these seeds, one after the other, on one ledger file. Return the last."""
-    ledger = LedgerFile()
+    ledger = ledger_of()
     gc.freeze()  # else what was imported is searched for garbage again and again
     try:
         for seed in seeds:
-            night = Night(seed, ledger, tally, careless)
+            night = Night(seed, ledger, tally, careless, process_of)
             night.run()
     finally:
         ledger.remove()

@@ -10,19 +10,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from random import Random
 from typing import cast
 
 from batchgen import app
-from batchgen.core.answers import Verdict
 from batchgen.core.engine import STOPS, Engine
 from batchgen.core.facts import RunAsked, RunFacts
 from batchgen.core.messages import (
     Answered,
     ApiRequest,
-    AskStatus,
+    ControlAsked,
+    Controlled,
     Download,
-    Downloaded,
     Ended,
     Event,
     FetchDue,
@@ -32,22 +32,35 @@ from batchgen.core.messages import (
     Step,
     StopAsked,
     StopReason,
+    Submitted,
 )
-from batchgen.core.model import Instant
+from batchgen.core.model import Credits, Instant
 from batchgen.core.policy import Given, Policy, Quoter
 from batchgen.core.resolve import Decision, resolve
-from batchgen.errors import ExitCode
+from batchgen.core.steering import Control, ControlKind
+from batchgen.errors import ExitCode, NoRun
+from batchgen.ledger import steering
 from batchgen.manifest import LoadedManifest
 from batchgen.rivya.wire import compose
-from batchgen.runner import DRAIN, settle
+from batchgen.runner import DRAIN, LISTEN, settle
 from tests.simulation.audit import Audit, Broken
 from tests.simulation.disk import Disk
 from tests.simulation.ledgers import LedgerFile
+from tests.simulation.manners import Manners, words
 from tests.simulation.manuscript import Edition
 from tests.simulation.network import Network
 from tests.simulation.timeline import Timeline
-from tests.simulation.troubles import Tally
+from tests.simulation.troubles import Tally, Trouble
 from tests.simulation.world import World, day_of
+
+SAID = {
+    ControlKind.PAUSE: Trouble.PAUSED,
+    ControlKind.GO: Trouble.WENT_ON,
+    ControlKind.DRAIN: Trouble.DRAINED,
+    ControlKind.BUDGET: Trouble.BUDGET_SAID,
+    ControlKind.RATE: Trouble.RATE_SAID,
+}
+"""As what each thing that a person says is counted, once it was obeyed."""
 
 SPIN = 200
 """Steps at one instant before we say that the engine runs in circles."""
@@ -85,7 +98,8 @@ class Scene:
     tally: Tally
     quoter: Quoter
     closed_until: Instant = 0.0  # a Retry-After that the ledger has durably
-    sent: deque[Instant] = field(default_factory=deque)  # when the requests of the last minute left
+    sent: deque[tuple[Instant, float]] = field(default_factory=deque)  # when the requests of the last minute left, at which rate
+    budgets: dict[int, Credits] = field(default_factory=dict)  # by root: the budget that a person said last, once it was obeyed
     log: list[tuple[Instant, str, object]] = field(default_factory=list)
 
     def say(self, text: str, about: object = "") -> None:
@@ -94,17 +108,22 @@ class Scene:
 
     def lines(self, most: int) -> list[str]:
         """Return the log's end as text."""
-        return [f"{at:16.3f}  {text} {_words(about)}"[:300] for at, text, about in self.log[-most:]]
+        return [f"{at:16.3f}  {text} {words(about)}"[:300] for at, text, about in self.log[-most:]]
 
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """What a process is started for. `signal_after`: seconds until SIGTERM. `resume`: from the ledger alone."""
+    """What a process is started for. `resume`: from the ledger alone.
+
+    `signal_after`: seconds until SIGTERM. `said`: what a person says from another shell, each after so many seconds; a pause is
+    always followed by something that ends it, else the run would wait for ever, and rightly.
+    """
 
     asked: RunAsked
     policy: Policy
     editions: Sequence[Edition] = ()
     signal_after: float | None = None
+    said: Sequence[tuple[float, ControlKind, float]] = ()
 
     @property
     def resume(self) -> bool:
@@ -114,6 +133,9 @@ class Errand:
 
 class Process:
     """One run of the program."""
+
+    engine_of: type[Engine] = Engine
+    """The real one. What a test puts in its place is broken on purpose, to see that it is found out."""
 
     def __init__(self, scene: Scene, errand: Errand, fuse: Fuse) -> None:
         self._scene = scene
@@ -125,12 +147,12 @@ class Process:
         self._requests = 0
         self._deadline: Instant | None = None
         self._stopping = False
-        self._closed_until = scene.closed_until
-        self._key_closed_until: dict[str, Instant] = {}
         self._store = scene.ledger.open()
-        self._run_id = 0
+        self._run_id = self._root = 0
         self._engine: Engine
+        self._manners: Manners
         self._policy = errand.policy
+        self._heard_control = 0
         self.creates = 0
 
     def live(self) -> Ended | None:
@@ -148,7 +170,6 @@ class Process:
         finally:
             self._alive = False
             scene.ledger.before_commit = lambda: None
-            scene.ledger.close()
         return ended
 
     # ---------------------------------------------------------------- as in app.run, app.resume and app._drive
@@ -167,6 +188,8 @@ class Process:
             self._fuse.point("run begun")
             finish_only = frozenset(names) - frozenset(asked.manifests)
             self._policy = replace(self._policy, run_budget=asked.budget, max_tasks=asked.max_tasks, until=until)
+            if asked.budget != scene.budgets.get(begun.root, asked.budget):
+                raise Broken(f"the run is resumed with the budget {asked.budget}, a person said {scene.budgets[begun.root]}")
         else:
             begun = store.begin_run(errand.asked, resumes=None, at=now)
             self._fuse.point("run begun")
@@ -179,16 +202,18 @@ class Process:
 
     def _drive(self, begun: RunFacts, names: Sequence[str], finish_only: frozenset[str]) -> Ended:
         scene, store = self._scene, self._store
-        self._run_id = begun.id
+        self._run_id, self._root = begun.id, begun.root
+        self._manners = Manners(self._policy, scene.closed_until, scene.sent)
         opening = store.open_run(names, run=begun.id, today=day_of(scene.timeline.now), only=begun.asked.only)
         opening = replace(opening, finish_only=finish_only)
         scene.audit.run_begins(begun.root, self._policy, opening.manifests)
         given = Given(scene.quoter, compose, day_of, scene.rng.random)
-        engine = self._engine = Engine(opening, self._policy, given)
+        engine = self._engine = self.engine_of(opening, self._policy, given)
         if not app._has_work(store, opening):
             ended = settle(engine, store, scene.timeline.now)
         else:
             self._signal_later()
+            self._steer_later()
             ended = self._loop(engine) or STOPS[StopReason.TERMINATE]
         store.end_run(self._run_id, ended, scene.timeline.now)
         self._committed(())
@@ -206,19 +231,29 @@ class Process:
             circles, before = (circles + 1 if now == before else 0), now
             if circles > SPIN:
                 raise Broken(f"the engine makes step after step at one instant: {engine.glimpse()}")
-            self._note_closings(events)
+            self._manners.heard(events, now)
             step = engine.step(now, events)
-            if step.records:
-                self._store.commit(self._run_id, step.records)
-                self._scene.closed_until = self._closed_until
-                self._committed(step.records)
-            for request in step.requests:
-                self._perform(request)
-                self._fuse.point("after a request left")
+            self._do(step)
             if step.ended is not None:
                 return step.ended
             if not self._gather(step, events := []):
                 return None
+
+    def _do(self, step: Step) -> None:
+        """Commit, and only then start what the step asks for."""
+        self._commit(step)
+        self._start(step)
+
+    def _commit(self, step: Step) -> None:
+        if step.records:
+            self._store.commit(self._run_id, step.records)
+            self._scene.closed_until = self._manners.closed_until
+            self._committed(step.records)
+
+    def _start(self, step: Step) -> None:
+        for request in step.requests:
+            self._perform(request)
+            self._fuse.point("after a request left")
 
     def _gather(self, step: Step, events: list[Event]) -> bool:
         """Wait for an event or until the step's time to wake, then take everything that has come. False: time is up."""
@@ -250,7 +285,7 @@ class Process:
             self._send(request)
 
     def _send(self, request: ApiRequest) -> None:
-        self._check_manners(request)
+        self._manners.leaves(request, self._scene.timeline.now)
         self._engine.sent(self._scene.timeline.now)
         if isinstance(request, SendCreate):
             self.creates += 1
@@ -294,38 +329,57 @@ class Process:
             self._deadline = self._scene.timeline.now + DRAIN
             self._mailbox.append(StopAsked(StopReason.TERMINATE))
 
+    def _steer_later(self) -> None:
+        for after, kind, value in self._errand.said:
+            control = Control(0, kind, value)
+            self._scene.timeline.at(self._scene.timeline.now + after, partial(self._steer, control))
+
+    def _steer(self, control: Control) -> None:
+        """Somebody says something, as `batchgen control` does: a process of its own, whose commit is no point of this one's.
+
+        The run looks for it about once a second; here it looks only when there is something.
+        """
+        if not self._alive:
+            return
+        scene, now = self._scene, self._scene.timeline.now
+        scene.say("a person says", control)
+        before, scene.ledger.before_commit = scene.ledger.before_commit, lambda: None
+        try:
+            with self._store._write() as connection:
+                steering.ask(connection, control, now)
+        except NoRun:
+            return  # its end was written just now
+        finally:
+            scene.ledger.before_commit = before
+        scene.timeline.at(now + scene.rng.uniform(0.0, LISTEN), self._listen)
+
+    def _listen(self) -> None:
+        if self._alive:
+            for control in self._store.controls(self._run_id, self._heard_control):
+                self._heard_control = control.id
+                self._hear(ControlAsked(control))
+
     # ---------------------------------------------------------------- watching
 
     def _committed(self, records: Sequence[Record]) -> None:
         for record in records:
             self._scene.say("write", record)
+            match record:
+                case Controlled(control=control):
+                    self._obeyed(control)
+                case Submitted():
+                    self._manners.bought(record)
         self._scene.audit.committed(self._scene.timeline.now)
         self._fuse.point("after a commit")
 
-    def _note_closings(self, events: Sequence[Event]) -> None:
-        """Remember until when nothing may leave, as the server said."""
-        now = self._scene.timeline.now
-        for event in events:
-            if not isinstance(event, Answered) or event.answer.retry_after is None:
-                continue
-            until = now + event.answer.retry_after
-            if event.answer.verdict in {Verdict.BUSY, Verdict.DISABLED}:
-                self._closed_until = max(self._closed_until, until)
-            elif isinstance(event.request, SendCreate | AskStatus):
-                self._key_closed_until[event.request.key] = until
-
-    def _check_manners(self, request: ApiRequest) -> None:
-        now = self._scene.timeline.now
-        early = self._closed_until - now
-        if isinstance(request, SendCreate | AskStatus):
-            early = max(early, self._key_closed_until.get(request.key, 0.0) - now)
-        if early > 1e-6:
-            raise Broken(f"{_words(request)} leaves {early:g} s before the Retry-After that the server gave")
-        while self._scene.sent and self._scene.sent[0] <= now - 60.0:
-            self._scene.sent.popleft()
-        self._scene.sent.append(now)
-        if len(self._scene.sent) > self._policy.requests_per_minute:
-            raise Broken(f"{len(self._scene.sent)} requests within a minute, {self._policy.requests_per_minute:g} are allowed")
+    def _obeyed(self, control: Control) -> None:
+        """What was said holds from this commit on."""
+        scene = self._scene
+        scene.tally.injected[SAID[control.kind]] += 1
+        policy = self._manners.obeyed(control, scene.timeline.now)
+        if control.kind is ControlKind.BUDGET:
+            scene.budgets[self._root] = int(control.value)
+            scene.audit.budget_said(policy)
 
 
 def decide(scene: Scene, task: str, manifest: str, finding: tuple[Decision, str]) -> None:
@@ -336,20 +390,3 @@ def decide(scene: Scene, task: str, manifest: str, finding: tuple[Decision, str]
     doubt = app._doubt(store, task, manifest)
     store.commit(None, resolve(doubt, decision, at=max(scene.timeline.now, store.newest()), task_id=task_id))
     scene.audit.committed(scene.timeline.now)
-    scene.ledger.close()
-
-
-def _words(about: object) -> str:
-    match about:
-        case SendCreate(key=key):
-            return f"create {key[:10]}"
-        case AskStatus(key=key, task_id=task_id):
-            return f"status {key[:10]} {task_id}"
-        case Answered(request=request, answer=answer):
-            return f"{_words(request)}: {answer.verdict} {answer.fault or answer.value}"
-        case Download(key=key, index=index, stem=stem):
-            return f"{key[:10]} {index} {stem}"
-        case Downloaded(request=request):
-            return f"{_words(request)}: {about.output or about.trouble}"
-        case _:
-            return str(about)

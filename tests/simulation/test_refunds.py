@@ -101,7 +101,7 @@ def test_no_more_than_was_captured(ledger: LedgerFile) -> None:
     scene.world.refund(purchase, 4)
     later(scene, 1)
     run(scene)
-    vandal = ledger.vandal()
+    vandal = ledger.vandal
     columns = "attempt_id, manifest_id, run_root, day, kind, at"
     insert = f"INSERT INTO money ({columns}, credits) SELECT {columns}, ? FROM money WHERE kind = 'refund'"  # noqa: S608 - our own words
     vandal.execute("BEGIN")
@@ -109,4 +109,3 @@ def test_no_more_than_was_captured(ledger: LedgerFile) -> None:
         vandal.execute(insert, (5,))
     vandal.execute(insert, (4,))
     vandal.rollback()
-    vandal.close()

@@ -65,6 +65,12 @@ class Trouble(StrEnum):
     DOUBT = "doubt resolved by a person"
     EDITED = "manifest edited"
     RESTORED = "ledger restored from a backup"
+    # a person at another shell
+    PAUSED = "paused"
+    WENT_ON = "told to go on"
+    DRAINED = "drained"
+    BUDGET_SAID = "budget said"
+    RATE_SAID = "rate said"
 
 
 ANY_REQUEST = (

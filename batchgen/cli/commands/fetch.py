@@ -9,7 +9,7 @@ import click
 
 from batchgen import app
 from batchgen.cli.group import RUN_CODES, closing
-from batchgen.cli.options import Watched, facts, talk, watched
+from batchgen.cli.options import Watched, facts, said, talk, watched
 from batchgen.cli.progress import watching
 from batchgen.cli.screen import Screen
 from batchgen.cli.where import Where, faults, settings_for, where
@@ -26,8 +26,8 @@ class Options(Where, Watched):
 
 
 @click.command("fetch", epilog=closing("batchgen fetch --manifest spring-launch --only 'hero-*'", *RUN_CODES))
-@click.option("--manifest", default="", metavar="NAME", help="Only this manifest's tasks.")
-@click.option("--only", default="", metavar="GLOB", help="Only tasks whose id matches, such as 'hero-*'.")
+@click.option("--manifest", default="", metavar="NAME", callback=said, help="Only this manifest's tasks.")
+@click.option("--only", default="", metavar="GLOB", callback=said, help="Only tasks whose id matches, such as 'hero-*'.")
 @faults
 @where
 @watched

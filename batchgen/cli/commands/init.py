@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from batchgen.cli.group import closing
-from batchgen.cli.options import talk
+from batchgen.cli.options import FileName, talk
 from batchgen.cli.screen import Screen
 from batchgen.errors import ExitCode, UsageError
 from batchgen.report.text import clean
@@ -23,7 +23,7 @@ WRITTEN = {
 
 
 @click.command("init", epilog=closing("batchgen init spring", ExitCode.DONE, ExitCode.WRONG_INPUT))
-@click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="[DIR]", default=".", type=FileName())
 @talk
 @click.pass_obj
 def command(screen: Screen, folder: Path) -> ExitCode:

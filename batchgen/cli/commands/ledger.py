@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Unpack
 
@@ -9,15 +10,19 @@ import click
 
 from batchgen import app
 from batchgen.cli.group import closing
-from batchgen.cli.options import facts, talk
+from batchgen.cli.options import FileName, Quiet, facts, quiet, talk
 from batchgen.cli.screen import Screen
 from batchgen.cli.where import Where, settings_for, where
-from batchgen.errors import ExitCode
+from batchgen.errors import ExitCode, UsageError
 from batchgen.ledger.check import INVARIANTS
 from batchgen.report.text import clean, counted
 
 
-class Copying(Where):
+class Checking(Where, Quiet):
+    """What `check` is told."""
+
+
+class Copying(Where, Quiet):
     """What `backup` is told."""
 
     file: Path
@@ -33,10 +38,11 @@ def command() -> None:
 
 @command.command("check", epilog=closing("batchgen ledger check", *CODES))
 @where
+@quiet
 @facts
 @talk
 @click.pass_obj
-def check(screen: Screen, **options: Unpack[Where]) -> ExitCode:
+def check(screen: Screen, **options: Unpack[Checking]) -> ExitCode:
     """Prove the invariants on the ledger, and name every row that breaks one. Exit 1 if any does.
 
     It reads only, also while a run goes on.
@@ -50,6 +56,8 @@ def check(screen: Screen, **options: Unpack[Where]) -> ExitCode:
         return ExitCode.SOME_FAILED if broken else ExitCode.DONE
     for nth, said in INVARIANTS.items():
         bad = [b for b in broken if b.invariant == nth]
+        if options["quiet"] and not bad:
+            continue
         screen.out(f"{nth}  {'BROKEN' if bad else 'holds '}  {said}")
         for b in bad:
             screen.out(f"   {clean(b.row)}: {clean(b.what)}")
@@ -60,13 +68,27 @@ def check(screen: Screen, **options: Unpack[Where]) -> ExitCode:
 
 
 @command.command("backup", epilog=closing("batchgen ledger backup ledger.bak", ExitCode.DONE, ExitCode.WRONG_INPUT))
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FileName())
 @where
+@quiet
 @talk
 @click.pass_obj
 def backup(screen: Screen, **options: Unpack[Copying]) -> ExitCode:
     """Copy the ledger to FILE, consistently, also while a run goes on. FILE must not exist yet."""
     settings = settings_for(screen, options)
-    app.backup_ledger(settings, options["file"])
-    screen.out(f"copied {clean(settings.ledger)} to {clean(str(options['file']))}")
+    file = options["file"]
+    if file.exists():
+        raise UsageError(f"{file} exists already, and an older backup is never overwritten; name a file that does not")
+    # Killed half-way, a copy must not look like a backup.
+    part = file.with_name(f"{file.name}.part")
+    try:
+        app.backup_ledger(settings, part)
+        part.replace(file)
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):  # a path that leads through a file was said to be wrong already
+            part.unlink(missing_ok=True)
+    if not options["quiet"]:
+        screen.out(f"copied {clean(settings.ledger)} to {clean(str(file))}")
     return ExitCode.DONE

@@ -8,17 +8,17 @@ from typing import Unpack
 import click
 
 from batchgen import app
-from batchgen.cli.asking import Asked, asked_of, asking, options_of
+from batchgen.cli.asking import Asked, asked_of, asking, options_of, refuse_nothing
 from batchgen.cli.group import closing
 from batchgen.cli.keeping import next_run, write_plan
-from batchgen.cli.options import facts, manifests, talk
+from batchgen.cli.options import FileName, Quiet, facts, manifests, quiet, talk
 from batchgen.cli.screen import Screen
 from batchgen.cli.where import Where, flags_of, settings_for, where
 from batchgen.errors import ExitCode
 from batchgen.report.plan import kept_line, plan_document, plan_text
 
 
-class Options(Where, Asked):
+class Options(Where, Asked, Quiet):
     """What the command line says."""
 
     out_file: Path | None
@@ -33,10 +33,11 @@ class Options(Where, Asked):
     "--out",
     "out_file",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=FileName(),
     help="Keep the plan in FILE: `run --plan FILE` does exactly that, once, or refuses.",
 )
 @where
+@quiet
 @facts
 @talk
 @click.pass_obj
@@ -49,10 +50,15 @@ def command(screen: Screen, manifests: tuple[Path, ...], **options: Unpack[Optio
     checked = app.check(manifests, settings)
     asked = asked_of(checked, options, settings)
     plan, file = app.plan(checked, settings, asked), options["out_file"]
+    refuse_nothing(plan, checked, asked.only)
     then = next_run(manifests, options_of(options) + flags_of(options), file)
     if file is not None:
         kept = app.keep(checked, settings, asked)
         write_plan(file, kept)
-        screen.say(kept_line(kept, str(file)))
-    screen.document(plan_document(plan)) if screen.json else screen.out(plan_text(plan, then))
+        if not options["quiet"]:
+            screen.say(kept_line(kept, str(file)))
+    if screen.json:
+        screen.document(plan_document(plan))
+    elif not options["quiet"]:
+        screen.out(plan_text(plan, then))
     return ExitCode.DONE

@@ -12,7 +12,7 @@ import click
 
 from batchgen import app
 from batchgen.cli.group import closing
-from batchgen.cli.options import facts, talk
+from batchgen.cli.options import Quiet, facts, quiet, said, talk
 from batchgen.cli.placing import bytes_place, text_place
 from batchgen.cli.screen import Screen
 from batchgen.cli.where import Where, flags_of, settings_for, where
@@ -27,7 +27,7 @@ from batchgen.report.views import MANY, View, find_run, look
 from batchgen.settings import Settings
 
 
-class Options(Where):
+class Options(Where, Quiet):
     """What the command line says."""
 
     html_file: str | None
@@ -40,14 +40,23 @@ class Options(Where):
 
 
 @click.command("report", epilog=closing("batchgen report --html report.html", ExitCode.DONE, ExitCode.WRONG_INPUT))
-@click.option("--html", "html_file", metavar="FILE", help="Write a page with every render to look at. It links to the renders beside it.")
+@click.option(
+    "--html",
+    "html_file",
+    metavar="FILE",
+    callback=said,
+    help="Write a page with every render to look at. It links to the renders beside it.",
+)
 @click.option("--embed", is_flag=True, help="With --html: put a still picture of each render inside the page. Needs the extra media.")
-@click.option("--csv", "csv_file", metavar="FILE", help="Write one row per task as CSV; - is stdout.")
-@click.option("--jsonl", "jsonl_file", metavar="FILE", help="Write one JSON object per task and line; - is stdout.")
-@click.option("--junit", "junit_file", metavar="FILE", help="Write one test case per task as JUnit XML; - is stdout.")
-@click.option("--parquet", "parquet_file", metavar="FILE", help="Write one row per task as Parquet. Needs the extra parquet.")
+@click.option("--csv", "csv_file", metavar="FILE", callback=said, help="Write one row per task as CSV; - is stdout.")
+@click.option("--jsonl", "jsonl_file", metavar="FILE", callback=said, help="Write one JSON object per task and line; - is stdout.")
+@click.option("--junit", "junit_file", metavar="FILE", callback=said, help="Write one test case per task as JUnit XML; - is stdout.")
+@click.option(
+    "--parquet", "parquet_file", metavar="FILE", callback=said, help="Write one row per task as Parquet. Needs the extra parquet."
+)
 @click.option("--run", "run_id", type=click.IntRange(min=1), metavar="ID", help="Only tasks of this run.")
 @where
+@quiet
 @facts
 @talk
 @click.pass_obj
@@ -62,8 +71,9 @@ def command(screen: Screen, **options: Unpack[Options]) -> ExitCode:
     with app.reading(settings) as ledger:
         find_run(ledger.runs(MANY), options["run_id"])
         for file, rows in _written(ledger, settings, options):
-            screen.say(f"{rows} written to {'stdout' if file == '-' else file}")
-        if screen.json or not _files(options):
+            if not options["quiet"]:
+                screen.say(f"{rows} written to {'stdout' if file == '-' else file}")
+        if screen.json or not (_files(options) or options["quiet"]):
             view, outputs = _view(ledger, settings, options), str(settings.outputs)
             screen.document(run_document(view, outputs)) if screen.json else screen.out(summary_text(view, settings.local, outputs))
     return ExitCode.DONE

@@ -8,7 +8,7 @@ import click
 
 from batchgen import app
 from batchgen.cli.group import closing
-from batchgen.cli.options import talk
+from batchgen.cli.options import said, talk
 from batchgen.cli.screen import Screen
 from batchgen.cli.where import Where, flags_of, settings_for, where
 from batchgen.core.resolve import Decision
@@ -39,7 +39,7 @@ class Options(Where):
 @click.option("--accepted", metavar="TASK_ID", help="The vendor has it, under this task id.")
 @click.option("--not-accepted", is_flag=True, help="The vendor does not have it, and charged nothing.")
 @click.option("--resend", is_flag=True, help="Not found out: repeat the same request with the same key.")
-@click.option("--manifest", default="", metavar="NAME", help="The task of this manifest, if several have one of that id.")
+@click.option("--manifest", default="", metavar="NAME", callback=said, help="The task of this manifest, if several have one of that id.")
 @where
 @talk
 @click.pass_obj

@@ -9,11 +9,11 @@ import anyio
 import click
 
 from batchgen import app
-from batchgen.cli.asking import Asked, asked_of, asking, options_of
+from batchgen.cli.asking import Asked, asked_of, asking, options_of, refuse_nothing
 from batchgen.cli.closing import conclude
 from batchgen.cli.group import RUN_CODES, closing
 from batchgen.cli.keeping import next_run, read_plan
-from batchgen.cli.options import Watched, facts, talk, watched
+from batchgen.cli.options import FileName, Watched, facts, talk, watched
 from batchgen.cli.progress import watching
 from batchgen.cli.screen import Screen
 from batchgen.cli.where import Where, faults, flags_of, settings_for, where
@@ -33,7 +33,7 @@ class Options(Where, Asked, Watched):
 
 
 @click.command("run", epilog=closing("batchgen run manifests/ --yes --budget 5500\nbatchgen run --plan tonight.plan --yes", *RUN_CODES))
-@click.argument("manifests", metavar="[MANIFEST...]", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("manifests", metavar="[MANIFEST...]", nargs=-1, type=FileName())
 @asking
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Say what a run would do, as `plan` does, and end.")
@@ -41,7 +41,7 @@ class Options(Where, Asked, Watched):
     "--plan",
     "plan_file",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=FileName(),
     help="Do exactly what `plan --out FILE` kept; refuse if anything changed since, or if it was used.",
 )
 @faults
@@ -64,6 +64,7 @@ def command(screen: Screen, manifests: tuple[Path, ...], **options: Unpack[Optio
         app.refuse_changed(kept, checked, settings)
         asked = kept.asked(until=asked.until)
     plan = app.plan(checked, settings, asked)
+    refuse_nothing(plan, checked, asked.only)
     if options["dry_run"]:
         then = next_run(manifests, options_of(options) + flags_of(options), options["plan_file"])
         screen.document(plan_document(plan)) if screen.json else screen.out(plan_text(plan, then))

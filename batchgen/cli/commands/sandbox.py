@@ -15,7 +15,9 @@ from batchgen.sandbox import SANDBOX_KEY
 
 @click.command("sandbox", epilog=closing("batchgen sandbox --port 8765 --faults fail=0.1,429=0.05", ExitCode.DONE, ExitCode.WRONG_INPUT))
 @click.option("--host", default="127.0.0.1", metavar="HOST", help="Where to listen; this machine only, by default.")
-@click.option("--port", default=8765, type=click.IntRange(min=0, max=65535), help="8765 by default; 0 takes any that is free.")
+@click.option(
+    "--port", default=8765, type=click.IntRange(min=0, max=65535), metavar="PORT", help="8765 by default; 0 takes any that is free."
+)
 @click.option("--faults", metavar="SPEC", help="What it shall do wrong, such as fail=0.1,429=0.05,seed=7.")
 @talk
 @click.pass_obj

@@ -9,9 +9,9 @@ import click
 from batchgen import app
 from batchgen.catalogue import did_you_mean, shown
 from batchgen.cli.group import closing
-from batchgen.cli.options import facts, talk
+from batchgen.cli.options import facts, said, talk
 from batchgen.cli.screen import Screen
-from batchgen.cli.where import Where, flags_of, settings_for, where
+from batchgen.cli.where import Where, flags_of, refuse_unknown, settings_for, where
 from batchgen.core.facts import TaskQuery
 from batchgen.core.ports import Ledger
 from batchgen.errors import ExitCode, UsageError
@@ -30,7 +30,7 @@ class Options(Where):
 
 @click.command("show", epilog=closing("batchgen show hero", ExitCode.DONE, ExitCode.WRONG_INPUT))
 @click.argument("task")
-@click.option("--manifest", default="", metavar="NAME", help="The task of this manifest, if several have one of that id.")
+@click.option("--manifest", default="", metavar="NAME", callback=said, help="The task of this manifest, if several have one of that id.")
 @where
 @facts
 @talk
@@ -39,6 +39,7 @@ def command(screen: Screen, **options: Unpack[Options]) -> ExitCode:
     """Tell one task's whole history: attempts, requests, errors with the server's requestId, credits, files."""
     settings = settings_for(screen, options)
     with app.reading(settings) as ledger:
+        refuse_unknown(ledger, options["manifest"])
         histories = ledger.history(options["task"], options["manifest"])
         if not histories:
             raise UsageError(_unknown(ledger, options["task"], options["manifest"]))

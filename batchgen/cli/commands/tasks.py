@@ -10,9 +10,9 @@ import click
 
 from batchgen import app
 from batchgen.cli.group import closing
-from batchgen.cli.options import facts, talk
+from batchgen.cli.options import facts, said, talk
 from batchgen.cli.screen import Screen
-from batchgen.cli.where import Where, settings_for, where
+from batchgen.cli.where import Where, refuse_unknown, settings_for, where
 from batchgen.core.facts import TaskFacts, TaskQuery
 from batchgen.core.states import TaskState
 from batchgen.errors import ExitCode, UsageError
@@ -33,10 +33,10 @@ class Options(Where):
 
 @click.command("tasks", epilog=closing("batchgen tasks --state failed --format csv", ExitCode.DONE, ExitCode.WRONG_INPUT))
 @click.option("--state", "states", multiple=True, type=click.Choice([state.value for state in TaskState]), help="Only these; repeatable.")
-@click.option("--manifest", default="", metavar="NAME", help="Only those of this manifest.")
-@click.option("--only", default="", metavar="GLOB", help="Only those whose id matches.")
+@click.option("--manifest", default="", metavar="NAME", callback=said, help="Only those of this manifest.")
+@click.option("--only", default="", metavar="GLOB", callback=said, help="Only those whose id matches.")
 @click.option("--removed", is_flag=True, help="Also those that left their manifest.")
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "jsonl"]), default="table", help="How; a table by default.")
 @where
 @facts
@@ -55,6 +55,7 @@ def command(screen: Screen, **options: Unpack[Options]) -> ExitCode:
         limit=options["limit"],
     )
     with app.reading(settings) as ledger:
+        refuse_unknown(ledger, options["manifest"])
         _write(screen, ledger.tasks(wanted), options["form"])
     return ExitCode.DONE
 

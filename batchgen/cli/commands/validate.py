@@ -8,7 +8,7 @@ import click
 
 from batchgen.catalogue import Catalogue
 from batchgen.cli.group import closing
-from batchgen.cli.options import facts, manifests, talk
+from batchgen.cli.options import facts, manifests, quiet, talk
 from batchgen.cli.screen import Screen
 from batchgen.cli.where import Where, settings_for
 from batchgen.errors import ExitCode, ManifestError
@@ -18,10 +18,11 @@ from batchgen.report.check import checked_document, checked_text, problems_docum
 
 @click.command("validate", epilog=closing("batchgen validate manifests/", ExitCode.DONE, ExitCode.WRONG_INPUT))
 @manifests
+@quiet
 @facts
 @talk
 @click.pass_obj
-def command(screen: Screen, manifests: tuple[Path, ...]) -> ExitCode:
+def command(screen: Screen, manifests: tuple[Path, ...], *, quiet: bool) -> ExitCode:
     """Check manifests offline, and say everything that is wrong with them at once.
 
     MANIFEST is a file, or a folder whose manifests are all taken.
@@ -33,5 +34,8 @@ def command(screen: Screen, manifests: tuple[Path, ...]) -> ExitCode:
         if screen.json:
             screen.document(problems_document(error.problems))
         raise
-    screen.document(checked_document(checked.manifests)) if screen.json else screen.out(checked_text(checked.manifests))
+    if screen.json:
+        screen.document(checked_document(checked.manifests))
+    elif not quiet:
+        screen.out(checked_text(checked.manifests))
     return ExitCode.DONE
