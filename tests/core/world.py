@@ -223,7 +223,7 @@ class Run:
     book: Book
     world: World
     engine: Engine
-    began: Tally = Tally()
+    began: Tally = field(default_factory=Tally)
     ended: Ended | None = None
     now: Instant = START
     steps: int = 0
