@@ -170,3 +170,17 @@ def test_a_success_that_does_not_say_its_price_cost_what_was_reserved(reserved: 
     world.always[AskStatus] = says(RenderStatus.SUCCEEDED, final=final, urls=("https://media.example/x",))
     run, _ = written(world)
     assert run.book.of("t0")[0].money[MoneyKind.CAPTURE] == cost
+
+
+def test_the_next_run_settles_by_what_the_server_reserved() -> None:
+    """A render accepted before a crash costs what was reserved then, if its end does not say; the rest of the hold is given back."""
+    queued = Answer(Verdict.OK, Render("task_x", RenderStatus.QUEUED, reserved=3, final=0))
+    world = World().script(SendCreate, queued)
+    world.always[AskStatus] = says(RenderStatus.SUCCEEDED, urls=("https://media.example/x",))
+    died = drive(a_book(some_tasks(1)), world, FAST, Stage(die=_once_accepted))
+    drive(died.book, world)
+    assert died.book.of("t0")[0].money == {MoneyKind.HOLD: 5, MoneyKind.CAPTURE: 3, MoneyKind.RELEASE: 2}
+
+
+def _once_accepted(_: int, step: Step) -> str:
+    return "after" if moves(list(step.records), AttemptEvent.ACCEPTED) else ""
