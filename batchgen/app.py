@@ -310,7 +310,8 @@ def _doubt(ledger: Ledger, task: str, manifest: str) -> InDoubt:
     histories = ledger.history(task, manifest)
     found = [(history.task, attempt) for history in histories for attempt in history.attempts if attempt.state is AttemptState.IN_DOUBT]
     if not found:
-        known = f"the task {task!r} has no attempt in doubt" if histories else f"the ledger has no task {task!r}"
+        where = f" of a manifest {manifest!r}" if manifest else ""
+        known = f"the task {task!r} has no attempt in doubt" if histories else f"the ledger has no task {task!r}{where}"
         raise UsageError(f"{known}; `batchgen tasks --state blocked` lists those that have")
     if len(found) > 1:
         names = ", ".join(facts.manifest for facts, _ in found)

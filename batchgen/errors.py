@@ -133,5 +133,9 @@ class Unavailable(BatchgenError):
     exit_code = ExitCode.UNAVAILABLE
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM where no run listens for it: before a run has begun, after it has ended, and in every other command."""
+
+
 class IllegalMove(BatchgenError):
     """An event that the state does not allow. It is raised before anything changed."""

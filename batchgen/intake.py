@@ -16,10 +16,10 @@ from itertools import chain, groupby, islice
 
 from batchgen.catalogue import Billing, Catalogue
 from batchgen.core.facts import RunAsked, RunFacts
-from batchgen.core.forecast import Forecast
+from batchgen.core.forecast import EXAMPLES, Forecast
 from batchgen.core.glob import matches
 from batchgen.core.model import Task
-from batchgen.core.plan import NOT_YET, WAITING, Action, ActionKind, plan_leaver, plan_task
+from batchgen.core.plan import BUYING, NOT_YET, WAITING, Action, ActionKind, plan_leaver, plan_same, plan_task
 from batchgen.core.ports import Ledger
 from batchgen.core.states import TaskState
 from batchgen.core.written import Frames, Ready
@@ -34,8 +34,11 @@ CHUNK = 1000
 AGAIN = (TaskState.FAILED, TaskState.BLOCKED)
 """What --retry-failed asks for again."""
 
-COUNTED = (TaskState.DONE, TaskState.PENDING)
-"""Tasks that a plan need not look at one by one, unless one of them has an attempt in doubt."""
+ALIKE = {TaskState.FAILED: ActionKind.FAILED, TaskState.BLOCKED: ActionKind.BLOCKED}
+"""States of which a plan names the first few tasks and counts the rest, where --retry-failed does not ask for them again."""
+
+COUNTED = (TaskState.DONE, TaskState.PENDING, TaskState.FAILED)
+"""Tasks that a plan need not look at one by one, unless one of them has an attempt in doubt. A blocked one is blocked either way."""
 
 Calls = Sequence[tuple[str, str]]
 """Manifests as they were named, with their absolute paths."""
@@ -127,11 +130,14 @@ class _Edition:
         yield from self.leavers()
 
 
-def _bulk(found: Compared | None) -> str:
-    """Return why a task is bought that may be counted with others, or an empty text."""
+def _bulk(found: Compared | None, *, retry_failed: bool) -> tuple[ActionKind, str] | None:
+    """Return what becomes of a task that may be counted with others like it, and why. None: look at it by itself."""
     if found is None:
-        return NOT_YET
-    return WAITING if found.same and found.known.state is TaskState.PENDING and not found.known.live else ""
+        return ActionKind.NEW, NOT_YET
+    known = found.known
+    if not found.same or known.live or known.state in {TaskState.RENDERING, TaskState.RENDERED}:
+        return None
+    return plan_same(known, retry_failed=retry_failed)
 
 
 # ---------------------------------------------------------------- the plan
@@ -168,32 +174,39 @@ def _foresee_pages(forecast: Forecast, edition: _Edition, pages: Iterable[Sequen
     header, only = edition.loaded.header, edition.asked.only
     for page in pages:
         wanted = [(ready, found) for ready, found in page if matches(ready[0], only)]
-        for reason, group in groupby(wanted, lambda one: _bulk(one[1])):
-            if reason:
-                forecast.fresh(header, [ready for ready, _ in group], reason)
+        for bulk, group in groupby(wanted, lambda one: _bulk(one[1], retry_failed=edition.asked.retry_failed)):
+            some, (kind, reason) = list(group), bulk or (None, "")
+            if kind in BUYING:
+                forecast.fresh(header, [ready for ready, _ in some], reason, kind)
                 continue
-            for ready, found in group:
-                if found and found.same and found.known.state is TaskState.DONE and not found.known.live:
-                    forecast.count(header, ActionKind.DONE, 1)
-                else:
-                    forecast.add(header, edition.action(ready, found))
+            named = len(some) if kind is None else 0 if kind is ActionKind.DONE else EXAMPLES
+            for ready, found in some[:named]:
+                forecast.add(header, edition.action(ready, found))
+            if kind is not None:
+                forecast.count(header, kind, len(some[named:]))
 
 
 def _foresee_rest(forecast: Forecast, loaded: LoadedManifest, ledger: Store, asked: RunAsked) -> None:
     """Add a manifest that did not change: only the tasks on which something is left are looked at."""
     header, only = loaded.header, asked.only
     counts = ledger.states(header.name)
-    done = ledger.named(header.name, TaskState.DONE, only) if only else counts.get(TaskState.DONE, 0)
-    forecast.count(header, ActionKind.DONE, done)
+
+    def count(state: TaskState) -> int:
+        return ledger.named(header.name, state, only) if only and counts.get(state) else counts.get(state, 0)
+
+    forecast.count(header, ActionKind.DONE, count(TaskState.DONE))
     if asked.retry_failed and any(counts.get(state) for state in AGAIN):  # they are bought in the same order as what waits
         states = [state for state in TaskState if state is not TaskState.DONE]
         _foresee_pages(forecast, _Edition(loaded, ledger, asked), ledger.left(header.name, states))
         return
     for chunk in ledger.waiting(header.name):
         forecast.fresh(header, [ready for ready in chunk if matches(ready[0], only)] if only else chunk, WAITING)
-    for task, known in ledger.kept(header.name, [state for state in TaskState if state not in COUNTED]):
-        if matches(task.id, only):
+    for state in (TaskState.RENDERING, TaskState.RENDERED, *ALIKE):
+        alike = ALIKE.get(state)
+        for task, known in islice(ledger.kept(header.name, [state], only), EXAMPLES if alike else None):
             forecast.add(header, plan_task(task, known, fingerprint=known.fingerprint))
+        if alike:
+            forecast.count(header, alike, max(0, count(state) - EXAMPLES))
 
 
 def _metered(models: Iterable[str]) -> bool:

@@ -14,7 +14,8 @@ from __future__ import annotations
 import math
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -86,11 +87,15 @@ class Runner:
 
         Raises what the ledger raises: then nothing of that step was sent.
         """
+        with _signals() as signals:
+            return await self._drive(signals)
+
+    async def _drive(self, signals: AsyncIterator[signal.Signals] | None) -> Ended:
         ended: Ended | None = None
         try:
             with self._send, self._events:
                 async with anyio.create_task_group() as self._work:
-                    self._work.start_soon(self._hear_signals)
+                    self._work.start_soon(self._hear_signals, signals)
                     self._work.start_soon(self._hear_controls)
                     ended = await self._loop()
                     self._work.cancel_scope.cancel()
@@ -162,17 +167,16 @@ class Runner:
 
     # ---------------------------------------------------------------- signals
 
-    async def _hear_signals(self) -> None:
+    async def _hear_signals(self, signals: AsyncIterator[signal.Signals] | None) -> None:
         """The first signal asks the engine to stop; the second, or the deadline, ends what is in the air."""
-        if threading.current_thread() is not threading.main_thread():
-            return  # a script's thread: signals are the main thread's
-        with anyio.open_signal_receiver(*SIGNALS) as signals:
-            async for number in signals:
-                if self._stopping is not None:
-                    break
-                self._stopping = SIGNALS[number]
-                await self._send.send(StopAsked(self._stopping))
-                self._work.start_soon(self._deadline)
+        if signals is None:
+            return
+        async for number in signals:
+            if self._stopping is not None:
+                break
+            self._stopping = SIGNALS[number]
+            await self._send.send(StopAsked(self._stopping))
+            self._work.start_soon(self._deadline)
         self._work.cancel_scope.cancel()
 
     async def _hear_controls(self) -> None:
@@ -187,6 +191,24 @@ class Runner:
     async def _deadline(self) -> None:
         await anyio.sleep(DRAIN)
         self._work.cancel_scope.cancel()
+
+
+@contextmanager
+def _signals() -> Iterator[AsyncIterator[signal.Signals] | None]:
+    """Hear the signals from before the first step until the run's end is in the ledger; none in a script's thread: they are the main one's.
+
+    Puts the handlers back that were there before: anyio leaves the system's own, under which SIGTERM kills without a word.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield None
+        return
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        with anyio.open_signal_receiver(*SIGNALS) as signals:
+            yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def settle(engine: Engine, ledger: Ledger, now: Instant) -> Ended:

@@ -21,7 +21,7 @@ from rich.text import Text
 from batchgen import app
 from batchgen.core.facts import RunAsked
 from batchgen.core.messages import Glimpse, Step
-from batchgen.report.live import Letters, Line, live_lines
+from batchgen.report.live import Letters, Line, Room, live_lines
 from batchgen.report.pulse import Pulse
 from batchgen.settings import Flags, Settings, load
 
@@ -45,7 +45,7 @@ class Camera:
         now = time.monotonic()
         self._pulse.take(step, glimpse, now)
         if not self.lines and glimpse.saved >= self._from:
-            self.lines = live_lines(self._pulse.facts(now), width=WIDTH, now=time.time(), when=self._settings.local, letters=Letters())
+            self.lines = live_lines(self._pulse.facts(now), room=Room(WIDTH), now=time.time(), when=self._settings.local, letters=Letters())
 
 
 def shoot(manifest: str, share: float = 0.6) -> list[Line]:

@@ -12,7 +12,7 @@ from threading import Event, Lock, Thread
 from batchgen.cli.paint import Painter
 from batchgen.core.messages import Glimpse, Step
 from batchgen.core.model import Instant
-from batchgen.report.live import live_lines
+from batchgen.report.live import Room, live_lines
 from batchgen.report.pulse import Pulse
 from batchgen.report.text import When
 
@@ -66,5 +66,7 @@ class LiveView:
         with self._lock:
             self._changed = False
             facts = self._pulse.facts(now)
-        width = max(1, self._painter.size.columns - 1)
-        self._painter.draw(live_lines(facts, width=width, now=self._wall(), when=self._when, letters=self._painter.letters))
+        size = self._painter.size
+        # The last column and row stay free: a letter in the one, and a line's end in the other, would scroll the screen.
+        room = Room(max(1, size.columns - 1), max(1, size.lines - 1))
+        self._painter.draw(live_lines(facts, room=room, now=self._wall(), when=self._when, letters=self._painter.letters))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import itertools
 import os
 import shlex
+import signal
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 from click.shell_completion import shell_complete
@@ -17,7 +20,7 @@ from batchgen import __version__
 from batchgen.cli.group import COMMANDS, COMPLETE_VARIABLE, Commands
 from batchgen.cli.screen import Screen, abandon_stdout, abandon_unwritable_stderr, abandon_unwritable_stdout, settle_streams
 from batchgen.cli.trouble import Called, Trouble, trouble_of
-from batchgen.errors import ExitCode
+from batchgen.errors import ExitCode, Terminated
 from batchgen.report.text import clean, iso, to_json
 
 HELP = """Render long lists of prompts through the Rivya API, within a credit budget, and never pay for one twice.
@@ -39,24 +42,44 @@ def batchgen() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code. Never raises, save SystemExit from a signal handler."""
+    """Run the command line and return its exit code. Never raises."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     settle_streams()
     if COMPLETE_VARIABLE in os.environ:
         return shell_complete(batchgen, {}, "batchgen", COMPLETE_VARIABLE, os.environ[COMPLETE_VARIABLE])
     screen = Screen(json="--json" in arguments, verbose="--verbose" in arguments, json_log=_json_log(arguments))
+    with _terminable():
+        try:
+            return int(_called(arguments, screen))
+        except BrokenPipeError:
+            # Whoever read the results has seen enough (`| head`); that changes nothing about what was done.
+            abandon_stdout()
+            return int(screen.code)
+        except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001  the last resort: a bug must say what it means for the money
+            _trace(screen, error)
+            abandon_unwritable_stdout()
+            return _tell(screen, trouble_of(error, screen.code, _what(arguments)))
+        finally:
+            abandon_unwritable_stderr()
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does where no run listens: what is half written goes, and what to do next is said."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        return int(_called(arguments, screen))
-    except BrokenPipeError:
-        # Whoever read the results has seen enough (`| head`); that changes nothing about what was done.
-        abandon_stdout()
-        return int(screen.code)
-    except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001  the last resort: a bug must say what it means for the money
-        _trace(screen, error)
-        abandon_unwritable_stdout()
-        return _tell(screen, trouble_of(error, screen.code, _what(arguments)))
+        yield
     finally:
-        abandon_unwritable_stderr()
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(number: int, _frame: object) -> None:
+    """Raise; the next one kills at once."""
+    signal.signal(number, signal.SIG_DFL)
+    raise Terminated
 
 
 def _what(arguments: Sequence[str]) -> Called:

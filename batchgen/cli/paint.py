@@ -67,20 +67,23 @@ class Painter:
     def above(self, text: str) -> None:
         """Write whole lines above the block, which the next `draw` puts back below them."""
         with self._lock:
-            erase = f"{self._up()}\x1b[J" if self._drawn else ""
-            self._write(f"{erase}{text}\n")
+            self._write(f"{self._erased()}{text}\n")
             self._drawn = 0
 
     def wipe(self) -> None:
         """Take the block away."""
         with self._lock:
             if self._drawn:
-                self._write(f"{self._up()}\x1b[J")
+                self._write(self._erased())
                 self._drawn = 0
 
     def _up(self) -> str:
         """Return what moves the cursor to the block's first row."""
         return f"\r\x1b[{self._drawn}A" if self._drawn else "\r"
+
+    def _erased(self) -> str:
+        """Return what takes the block away. Row by row, because tmux keeps a full screen that is cleared at once in its history."""
+        return "\r" + "\x1b[K\x1b[A" * self._drawn + "\x1b[K\x1b[J" if self._drawn else ""
 
     def _write(self, text: str) -> bool:
         with suppress(OSError, ValueError):

@@ -16,6 +16,7 @@ from batchgen.errors import (
     NoLedger,
     NoRun,
     PlanRefused,
+    Terminated,
     Unavailable,
     UsageError,
 )
@@ -56,9 +57,12 @@ RUNS = frozenset({"run", "resume", ""})
 """Commands after which `resume` goes on; the others are called again: a `fetch` or a `backup` that failed must buy nothing."""
 
 
-_INTERRUPTED = Trouble(
-    ExitCode.INTERRUPTED, "Interrupted.", "Nothing is lost: what was in flight is in the ledger.", "batchgen resume, or the same command"
-)
+def _interrupted(error: BaseException) -> Trouble:
+    """Return the words for a signal; click turns one that comes while it asks into an Abort."""
+    means, do = "Nothing is lost: what was in flight is in the ledger.", "batchgen resume, or the same command"
+    if isinstance(error, Terminated) or isinstance(error.__context__, Terminated):
+        return Trouble(ExitCode.TERMINATED, "Terminated by SIGTERM.", means, do)
+    return Trouble(ExitCode.INTERRUPTED, "Interrupted.", means, do)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ def trouble_of(error: BaseException, code: ExitCode, called: Called = Called()) 
     """Return the words for whatever ended a command. `code` is what a run itself had ended with by then, if it had."""
     match error:
         case KeyboardInterrupt() | click.Abort():
-            return _INTERRUPTED
+            return _interrupted(error)
         case click.ClickException():
             return _of_click(error, called)
         case BatchgenError() if error.exit_code is not ExitCode.BUG:

@@ -130,8 +130,8 @@ class Forecast:
         self._requests += REQUESTS_PER_TASK * (action.kind in BUYING) + (action.kind in UNFINISHED_KINDS)
         self._tallies[manifest.name].add(action, price)
 
-    def fresh(self, manifest: Manifest, rows: Sequence[Ready], reason: str) -> None:
-        """Count tasks of kind NEW, some thousand at a time, with less work for each than `add` has.
+    def fresh(self, manifest: Manifest, rows: Sequence[Ready], reason: str, kind: ActionKind = ActionKind.NEW) -> None:
+        """Count tasks of a kind that buys, some thousand at a time, with less work for each than `add` has.
 
         Tasks of the same head and tail have the same references and the same price. So this is not for models whose price
         depends on the prompt's length.
@@ -141,10 +141,10 @@ class Forecast:
         self._allow_all(manifest, rows, credits)
         self._requests += REQUESTS_PER_TASK * len(rows)
         tally = self._tallies[manifest.name]
-        few = rows[: max(0, EXAMPLES - len(tally.examples.get(ActionKind.NEW, ())))]
+        few = rows[: max(0, EXAMPLES - len(tally.examples.get(kind, ())))]
         for task, ready in zip(self._frames.tasks(manifest.name, few), few, strict=True):
-            tally.add(Action(ActionKind.NEW, reason, task, None, ready[4]), 0)
-        tally.more(ActionKind.NEW, len(rows) - len(few), sum(credits))
+            tally.add(Action(kind, reason, task, None, ready[4]), 0)
+        tally.more(kind, len(rows) - len(few), sum(credits))
 
     def count(self, manifest: Manifest, kind: ActionKind, tasks: int) -> None:
         """Count tasks of a kind that buys nothing and takes no request, without examples."""

@@ -75,10 +75,10 @@ def plan_task(task: Task, known: KnownTask | None, *, retry_failed: bool = False
         return action(ActionKind.TO_FETCH, f"rendered and paid, files are missing{then}")
     if changed:
         return action(ActionKind.CHANGED, "model, prompt, params or references differ from the last time")
-    return action(*_unchanged(known, retry_failed=retry_failed))
+    return action(*plan_same(known, retry_failed=retry_failed))
 
 
-def _unchanged(known: KnownTask, *, retry_failed: bool) -> tuple[ActionKind, str]:
+def plan_same(known: KnownTask, *, retry_failed: bool) -> tuple[ActionKind, str]:
     """Say what to do with a task whose fingerprint is the ledger's and that has no live attempt."""
     match known.state:
         case TaskState.DONE:

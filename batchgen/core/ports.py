@@ -159,6 +159,10 @@ class Ledger(Protocol):
         """Return every manifest with its counts and credits."""
         ...
 
+    def accounts(self, today: str) -> tuple[tuple[ManifestFacts, ...], MoneyFacts]:
+        """Return what `manifests` and `money` do, of the same instant, for one pass over the book."""
+        ...
+
     def money(self, today: str) -> MoneyFacts:
         """Return the credits of the whole ledger; `today` is `YYYY-MM-DD`, its month is `YYYY-MM`."""
         ...

@@ -45,9 +45,16 @@ class Broken:
 
 
 def check(connection: sa.Connection) -> Iterator[Broken]:
-    """Yield every row that breaks an invariant; nothing if all hold. Reads only, in flat memory."""
+    """Yield every row that breaks an invariant; nothing if all hold. Reads only, in flat memory.
+
+    What cannot be read at all (a lost page, a word that is no state) ends only the proof that met it.
+    """
     for prove in (_whole, _sent, _one_live, _keys, _money, _budgets, _outputs, _task_log, _attempt_log):
-        yield from prove(connection)
+        try:
+            yield from prove(connection)
+        except (sa.exc.DBAPIError, ValueError, TypeError) as error:
+            said = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+            yield Broken(0, "the file", f"what is in it cannot be read to its end ({prove.__name__.strip('_')}): {said}")
 
 
 _ATTEMPT = (
@@ -98,12 +105,14 @@ def _whole(connection: sa.Connection) -> Iterator[Broken]:
 
 def _sent(connection: sa.Connection) -> Iterator[Broken]:
     for row in connection.execute(_ATTEMPT).mappings():
-        key, body = row["client_request_id"], bytes(row["body"])
+        key = row["client_request_id"]
         try:
-            carried = json.loads(body).get("client_request_id")
-        except (ValueError, AttributeError):
+            carried = json.loads(row["body"]).get("client_request_id")
+        except (ValueError, TypeError, AttributeError):
             yield Broken(1, _named(row), "its body is not the JSON of a request")
             continue
+        if not isinstance(row["body"], bytes):
+            yield Broken(1, _named(row), "its body is text where bytes were committed")
         if carried != key:
             yield Broken(1, _named(row), f"its body carries the client_request_id {carried!r}, its row {key!r}")
         if row["accepted_at"] is not None and row["accepted_at"] < row["submitted_at"]:
@@ -185,7 +194,9 @@ def _budgets(connection: sa.Connection) -> Iterator[Broken]:
         total = manifest_from(name, path, header).budget.total
         surprise = _surprise(connection, row) if total is not None and int(credits) > total else 0
         if total is not None and int(credits) - surprise > total:
-            yield Broken(5, f"manifests/{row} ({name})", f"{credits} credits are spent or held of a budget of {total}")
+            yield Broken(
+                5, f"manifests/{row} ({name})", f"{credits} credits are spent or held of a total of {total}, if that was not lowered since"
+            )
 
 
 def _surprise(connection: sa.Connection, manifest: int) -> Credits:

@@ -121,15 +121,15 @@ def waiting(connect: Connect, manifest: str) -> Iterator[list[Ready]]:
         after, query = page[-1].position, _WAITING_ON
 
 
-def kept(connect: Connect, manifest: str, wanted: Sequence[TaskState]) -> Iterator[tuple[Task, KnownTask]]:
-    """Yield the wanted tasks in these states, state by state, as the manifest has them and as the ledger has them."""
+def kept(connect: Connect, manifest: str, wanted: Sequence[TaskState], only: str) -> Iterator[tuple[Task, KnownTask]]:
+    """Yield the wanted tasks in these states that a glob matches, state by state, as the manifest and as the ledger has them."""
     frames = Frames()
     for state in wanted:
         after, full = 0, True
         while full:
             with connect() as connection:
                 page = connection.execute(_KEPT, {"manifest": manifest, "state": state, "after": after}).mappings().all()
-            yield from (_pair(row, manifest, frames) for row in page)
+            yield from (_pair(row, manifest, frames) for row in page if matches(row["ident"], only))
             full = len(page) == PAGE
             after = page[-1]["id"] if page else after
 

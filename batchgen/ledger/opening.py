@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from batchgen.errors import LedgerBusy, LedgerError, NoLedger
 from batchgen.ledger import migrations, tables
-from batchgen.ledger.lock import hold_file
+from batchgen.ledger.lock import hold_database, hold_file
 from batchgen.ledger.migrations import MIGRATIONS, Migration
 from batchgen.ledger.places import Place, has_content, place_of, read_mounts, refuse_network, touch
 from batchgen.ledger.trouble import plain_words
@@ -31,6 +31,9 @@ _BACKUP_PAUSE = 0.25
 
 BUSY_SECONDS = 30.0
 """How long a statement waits for another writer; a run's commits take milliseconds, a checkpoint of a big ledger seconds."""
+
+_UPGRADING = "migration of the ledger"
+"""What holds the run lock then, for a run that comes second."""
 
 CREATION_LOCK = 0x62674C31
 """PostgreSQL advisory lock held while tables are made, so that two first runs do not both make them."""
@@ -179,11 +182,10 @@ def _create(connection: sa.Connection, address: str, steps: Sequence[Migration])
 def _upgrade(writing: sa.Engine, place: Place, steps: Sequence[Migration]) -> None:
     """Back up, then migrate; never under a run of an older batchgen."""
     if place.path is None:
-        with writing.begin() as connection:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CREATION_LOCK)))
+        with hold_database(writing, place.name, command=_UPGRADING), writing.begin() as connection:
             migrations.migrate(connection, steps, time.time())
         return
-    with hold_file(place.path, command="migration of the ledger", at=time.time()):
+    with hold_file(place.path, command=_UPGRADING, at=time.time()):
         with writing.begin() as connection:
             version = migrations.version_of(connection)
         with writing.connect() as connection:  # without a transaction: a copy waits for one of its own connection for ever

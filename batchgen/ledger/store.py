@@ -169,9 +169,9 @@ class Store:
         """Yield the wanted pending tasks of a manifest in their order, page by page."""
         return kept.waiting(self._read, manifest)
 
-    def kept(self, manifest: str, states: Sequence[TaskState]) -> Iterator[tuple[Task, KnownTask]]:
-        """Yield the wanted tasks of a manifest in these states, as the manifest has them and as the ledger has them."""
-        return kept.kept(self._read, manifest, states)
+    def kept(self, manifest: str, states: Sequence[TaskState], only: str = "") -> Iterator[tuple[Task, KnownTask]]:
+        """Yield the wanted tasks of a manifest in these states that a glob matches, as the manifest and as the ledger has them."""
+        return kept.kept(self._read, manifest, states, only)
 
     def compared(self, manifest: str, chunk: Sequence[Ready], first: int) -> Mapping[str, Compared]:
         """Compare tasks of a manifest, of which the first has the position `first`, with what the ledger has of them; by their ids."""
@@ -289,6 +289,11 @@ class Store:
         """Return every manifest with its counts and credits."""
         with self._read() as connection:
             return reads.manifests(connection)
+
+    def accounts(self, today: str) -> tuple[tuple[ManifestFacts, ...], MoneyFacts]:
+        """Return what `manifests` and `money` do, of the same instant, for one pass over the book."""
+        with self._read() as connection:
+            return reads.accounts(connection, today)
 
     def money(self, today: str) -> MoneyFacts:
         """Return the credits of the whole ledger; `today` is `YYYY-MM-DD`, its month is `YYYY-MM`."""

@@ -1,14 +1,15 @@
 """Checks the shape of a manifest against `schemas/manifest.schema.json`, and says in plain words what is wrong and where.
 
 The header and each task are checked on their own, so that a long manifest never stands in memory. The schema is the reference:
-`plain_task` only spares the tasks that are certainly right, because jsonschema does 8,000 a second.
+`plain_task` only spares the tasks that are certainly right, because jsonschema takes 40 to 130 us for one. jsonschema-rs would take
+3 to 10, nearly all of it to make the Python object that it looks at; `plain_task` takes 0.6 to 3 and needs no such object.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +21,9 @@ from batchgen.manifest.problems import Reporter
 
 _TEXTS = frozenset({"id", "prompt", "model", "output"})
 _NAME = re.compile("[a-z0-9][a-z0-9._-]{0,63}")
+_REFERENCE = frozenset({"file", "url", "kind", "name", "mime_type"})
+_REFERENCE_KINDS = frozenset({"image", "video", "audio"})
+_MOST_TAKES = 1000
 _DEFAULTS = frozenset({"model", "params", "references"})
 _WHOLE = {"budget": frozenset({"total", "per_run", "per_day"}), "limits": frozenset({"in_flight"})}
 _KINDS = {
@@ -113,15 +117,43 @@ def plain_task(node: MappingNode) -> bool:
 def _plain_field(name: str, value: Node) -> bool:
     if name in _TEXTS:
         return isinstance(value, Scalar)
-    if name == "foreach":
-        return isinstance(value, Scalar) and bool(value.text) and isinstance(to_json(value), str)
     if name == "params":
         return isinstance(value, MappingNode)
-    return name == "references" and _plain_list(value)
+    known = _PLAIN.get(name)
+    return known is not None and known(value)
 
 
-def _plain_list(node: Node) -> bool:
-    return isinstance(node, SequenceNode) and all(isinstance(item, Scalar) for item in node.items)
+def _plain_reference(node: Node) -> bool:
+    if not isinstance(node, MappingNode):
+        return isinstance(node, Scalar)
+    kind = node.get("kind")
+    if kind is not None and to_json(kind) not in _REFERENCE_KINDS:
+        return False
+    return _plain_row(node) and node.entries.keys() <= _REFERENCE
+
+
+def _plain_values(node: Node) -> bool:
+    return isinstance(node, SequenceNode) and bool(node.items) and all(isinstance(item, Scalar) for item in node.items)
+
+
+def _plain_row(node: Node) -> bool:
+    return isinstance(node, MappingNode) and bool(node.entries) and all(isinstance(e.value, Scalar) for e in node.entries.values())
+
+
+def _plain_rows(node: Node) -> bool:
+    if isinstance(node, Scalar):
+        return bool(node.text) and isinstance(to_json(node), str)
+    return isinstance(node, SequenceNode) and bool(node.items) and all(map(_plain_row, node.items))
+
+
+_PLAIN: Mapping[str, Callable[[Node], bool]] = {
+    "references": lambda node: isinstance(node, SequenceNode) and all(map(_plain_reference, node.items)),
+    "foreach": _plain_rows,
+    "matrix": lambda node: (
+        isinstance(node, MappingNode) and bool(node.entries) and all(_plain_values(e.value) for e in node.entries.values())
+    ),
+    "takes": lambda node: isinstance(node, Scalar) and 1 <= (whole_number(node) or 0) <= _MOST_TAKES,
+}
 
 
 def _check(part: str, node: MappingNode, reporter: Reporter) -> bool:

@@ -17,7 +17,7 @@ from batchgen.core.facts import ManifestFacts, RunFacts
 from batchgen.core.messages import AttemptMoved, Ended, Glimpse, Step
 from batchgen.core.ports import Watch
 from batchgen.core.states import AttemptState
-from batchgen.errors import BatchgenError, ExitCode
+from batchgen.errors import BatchgenError, ExitCode, Terminated
 from batchgen.notices import apprise, metrics, words
 from batchgen.notices.words import Notice, Place
 
@@ -159,6 +159,8 @@ def _of_error(error: BaseException | None) -> Ended:
     """Say what an error that ended a run is to those who are told."""
     if isinstance(error, BatchgenError):
         return Ended(error.exit_code, str(error)[:1000])
+    if isinstance(error, Terminated):
+        return Ended(ExitCode.TERMINATED, "terminated")
     if isinstance(error, KeyboardInterrupt):
         return Ended(ExitCode.INTERRUPTED, "interrupted")
     code = ExitCode.UNAVAILABLE if isinstance(error, OSError) else ExitCode.BUG

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from batchgen.core.facts import AttemptFacts, TaskFacts
 from batchgen.core.states import AttemptState
 from batchgen.report.columns import cut
-from batchgen.report.text import When, clean, number, shown
+from batchgen.report.text import When, clean, counted, shown
 
 _PROMPT = 120
 
@@ -17,7 +17,7 @@ def doubt_lines(task: TaskFacts, attempt: AttemptFacts, when: When, *, flags: st
     if attempt.state is not AttemptState.IN_DOUBT:
         return
     yield f"in doubt    {clean(task.note.removeprefix('in doubt: ')) or 'its outcome is unknown'}"
-    yield f"at risk     {number(attempt.held)} credits, which stay held; it may have been bought, and buying it anew could pay twice"
+    yield f"at risk     {counted(attempt.held, 'credit')}, held until then; it may have been bought, and buying it anew could pay twice"
     yield f"look up     at the vendor: is there a render of {clean(task.model)} from about {shown(attempt.submitted_at, when)}"
     yield f"            with client_request_id {clean(attempt.key)}"
     yield f"            and the prompt {cut(task.prompt, _PROMPT)!r}"

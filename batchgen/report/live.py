@@ -2,33 +2,41 @@
 
 Pure: what draws it (`cli.paint`) knows the terminal. Where a line is too narrow its parts flow into more lines, and a part
 into rows; nothing is left out but the ends of long messages. The most important lines come first, because a low terminal
-shows only those.
+shows only those and the last failure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
+from typing import NamedTuple
 
 from batchgen.core.messages import Glimpse
 from batchgen.core.model import Instant
 from batchgen.report.columns import wrapped
 from batchgen.report.log import Event, Level
 from batchgen.report.pulse import Ending, PulseFacts
-from batchgen.report.text import When, clean, number, span
+from batchgen.report.text import When, clean, counted, number, span
 
 Line = Sequence[tuple[str, str]]
 """A line as pairs of text and style; a style is a word that rich knows, or empty."""
 ROOMY = 60
 """Columns from which on each line begins with a label."""
 LABEL = 9
-NARROWEST = 20
-"""Columns for which words are broken into rows; on a narrower terminal their ends are cut off."""
 ROWS = 3
 """Rows that one failure takes at most: its task, its code and the begin of the server's words are in them."""
+KEPT = 3
+"""Lines that even the last failure does not push out: what is done, the bar, where the tasks are."""
 BUDGETS = 4
 """Budgets that are shown, those with the least left first: a folder of manifests has three for each."""
+
+
+class Room(NamedTuple):
+    """What a terminal has room for, in letters."""
+
+    columns: int
+    rows: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +53,30 @@ PLAIN = Letters("#", "=", "-", ", ")
 """For an encoding without line characters."""
 
 
-def live_lines(facts: PulseFacts, *, width: int, now: Instant, when: When, letters: Letters = PLAIN) -> list[Line]:
+def live_lines(facts: PulseFacts, *, room: Room, now: Instant, when: When, letters: Letters = PLAIN) -> list[Line]:
     """Return the view, the most important lines first. `now` is the time of day, for the time at which the run may end."""
+    lines = list(_run_lines(facts, room.columns, ending_parts(facts, now, when), letters))
+    # Newest first, lost work before what the run deals with: in few rows the former must be seen.
+    worst_first = sorted(facts.troubles, key=lambda event: (event.level is Level.ERROR, event.at), reverse=True)
+    failures = [list(_trouble(event, room.columns, when)) for event in worst_first]
+    for last in failures[:1]:
+        # Whoever looks on must see that something fails, also in a terminal of few rows.
+        del lines[max(room.rows - len(last), KEPT) :]
+    return [*lines, *chain.from_iterable(failures)][: room.rows]
+
+
+def _run_lines(facts: PulseFacts, width: int, ending: list[str], letters: Letters) -> Iterator[Line]:
+    """Yield all but the failures."""
     glimpse = facts.glimpse
-    lines: list[Line] = [
-        *_flow(
-            "", [f"{number(glimpse.saved)} of {number(facts.total)} done", *_failed(glimpse), span(facts.seconds)], width, "bold", letters
-        )
-    ]
-    lines.append(_bar(facts, width, letters))
-    lines += _flow("tasks", tasks_parts(facts), width, "", letters)
-    lines += _flow("rate", rate_parts(facts), width, "", letters)
-    lines += _flow("credits", [f"{number(glimpse.captured)} spent", f"{number(glimpse.held)} held"], width, "", letters)
-    lines += _flow("budgets", budget_parts(glimpse), width, "", letters)
-    lines += _flow("ends", ending_parts(facts, now, when), width, "", letters)
-    if glimpse.waiting_for:
-        lines += _flow("held up", [held_up(glimpse)], width, "yellow", letters)
-    for event in reversed(facts.troubles):
-        lines += _trouble(event, width, when)
-    return lines
+    done = [f"{number(glimpse.saved)} of {number(facts.total)} done", *_failed(glimpse), span(facts.seconds)]
+    yield from _flow("", done, width, "bold", letters)
+    yield _bar(facts, width, letters)
+    yield from _flow("tasks", tasks_parts(facts), width, "", letters)
+    yield from _flow("held up", [held_up(glimpse)] if glimpse.waiting_for else [], width, "yellow", letters)
+    yield from _flow("ends", ending, width, "", letters)
+    yield from _flow("credits", [f"{number(glimpse.captured)} spent", f"{number(glimpse.held)} held"], width, "", letters)
+    yield from _flow("rate", rate_parts(facts), width, "", letters)
+    yield from _flow("budgets", budget_parts(glimpse), width, "", letters)
 
 
 def _trouble(event: Event, width: int, when: When) -> Iterator[Line]:
@@ -71,7 +84,7 @@ def _trouble(event: Event, width: int, when: When) -> Iterator[Line]:
     style = "red" if event.level is Level.ERROR else "yellow"
     time = when(event.at).strftime("%H:%M:%S")
     roomy = width >= ROOMY
-    rows = list(islice(wrapped(event.message, max(NARROWEST, width - LABEL if roomy else width)), ROWS + 1))
+    rows = list(islice(wrapped(event.message, max(1, width - LABEL if roomy else width)), ROWS + 1))
     if len(rows) > ROWS:
         rows[ROWS - 1 :] = [f"{rows[ROWS - 1]} {rows[ROWS]}"]  # too long: the painter shows that it goes on
     if not roomy:
@@ -105,13 +118,13 @@ def tasks_parts(facts: PulseFacts) -> list[str]:
     """Say how many tasks wait and where the others are."""
     glimpse = facts.glimpse
     parts = (
-        (facts.waiting, "waiting"),
-        (glimpse.uploading, "uploading"),
-        (glimpse.submitting, "submitting"),
-        (glimpse.rendering, "rendering"),
-        (glimpse.downloading, "downloading"),
+        (facts.waiting, number(facts.waiting), "waiting"),
+        (glimpse.uploading, counted(glimpse.uploading, "reference"), "uploading"),
+        (glimpse.submitting, number(glimpse.submitting), "submitting"),
+        (glimpse.rendering, number(glimpse.rendering), "rendering"),
+        (glimpse.downloading, number(glimpse.downloading), "downloading"),
     )
-    return [f"{number(count)} {word}" for count, word in parts if count] or ["nothing in flight"]
+    return [f"{said} {word}" for count, said, word in parts if count] or ["nothing in flight"]
 
 
 def rate_parts(facts: PulseFacts) -> list[str]:
@@ -168,7 +181,7 @@ def _flow(label: str, parts: list[str], width: int, style: str, letters: Letters
         if rows and len(rows[-1]) + len(letters.dot) + len(part) <= room:
             rows[-1] += letters.dot + part
         else:
-            rows += wrapped(part, max(NARROWEST, room))
+            rows += wrapped(part, max(1, room))
     for nth, row in enumerate(rows):
         head = (label if nth == 0 else "").ljust(LABEL) if roomy else ""
         yield [(head, "dim"), (row, style)]

@@ -60,6 +60,7 @@ class Event:
         return {"at": iso(self.at), "level": self.level.value, "event": self.event, "message": self.message, **self.facts}
 
 
+ATTEMPT_FAILED = "its attempt failed"
 _BECAME: Mapping[str, str] = {
     AttemptState.ACCEPTED: "is accepted",
     AttemptState.SUCCEEDED: "is rendered",
@@ -129,6 +130,9 @@ def _submitted(record: Submitted) -> Event:
 def _attempt(record: AttemptMoved) -> Event:
     became = _BECAME.get(record.after, record.after.value)
     words, level, repeats = f"{_name(record)}: its attempt {became}", Level.INFO, ""
+    if record.fault is not None and record.after is AttemptState.FAILED:
+        # Most are tried again; a task that is lost by it is told each time, as an event of its own.
+        words, repeats = f"{_name(record)}: {ATTEMPT_FAILED}", record.fault.code
     if record.fault is not None and record.after is AttemptState.SUBMITTING:
         words, level, repeats = f"{_name(record)}: an answer was lost, the same request is repeated", Level.WARNING, record.fault.code
     elif record.after is AttemptState.IN_DOUBT:

@@ -8,7 +8,7 @@ that allows fewer tasks than are left ends it sooner. Which of the three it is, 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from batchgen.core.messages import (
     AskBalance,
@@ -25,8 +25,8 @@ from batchgen.core.messages import (
     TaskMoved,
 )
 from batchgen.core.model import Credits, Instant
-from batchgen.core.states import AttemptState, TaskState
-from batchgen.report.log import Event, Level, event_of
+from batchgen.core.states import AttemptState, TaskEvent, TaskState
+from batchgen.report.log import ATTEMPT_FAILED, Event, Level, event_of
 from batchgen.report.text import counted, number, span
 
 REQUESTS_OVER = 60.0
@@ -128,6 +128,8 @@ class Pulse:
                     ended += record.after in ENDED
                     if record.after in {TaskState.FAILED, TaskState.BLOCKED}:
                         self._lose(event_of(record))
+                    elif record.event is TaskEvent.RETURNED:
+                        self._calm(event_of(record))
         self._tasks.add(now, ended)
 
     def _attempt(self, record: AttemptMoved) -> None:
@@ -148,6 +150,13 @@ class Pulse:
         self._lost.append(event)
         if self._troubles and _of(self._troubles[-1]) == _of(event):
             self._troubles.pop()
+
+    def _calm(self, event: Event) -> None:
+        """Say of a failure that its task is not lost: nobody needs to get up for it."""
+        if self._troubles and _of(self._troubles[-1]) == _of(event):
+            trouble = self._troubles.pop()
+            words = trouble.message.replace(ATTEMPT_FAILED, f"{ATTEMPT_FAILED}, it is pending again", 1)
+            self._troubles.append(replace(trouble, message=words))
 
     def _worst(self) -> tuple[Event, ...]:
         """Return the last failures; of work that is lost at least PINNED, if there are so many."""

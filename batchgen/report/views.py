@@ -41,10 +41,12 @@ def look(ledger: Ledger, today: str, *, run: int | None = None, flags: str = "",
 
     `running` says whether some process holds the ledger, where that was asked.
     """
+    found = find_run(ledger.runs(1 if run is None else MANY), run)
+    manifests, money = ledger.accounts(today)
     return View(
-        run=find_run(ledger.runs(1 if run is None else MANY), run),
-        manifests=ledger.manifests(),
-        money=ledger.money(today),
+        run=found,
+        manifests=manifests,
+        money=money,
         in_flight=_few(ledger, TaskQuery(states=IN_FLIGHT, run=run, removed=True, limit=FEW)),
         trouble=_few(ledger, TaskQuery(states=TROUBLE, run=run, limit=FEW)),
         running=running,
@@ -58,10 +60,11 @@ def look_back(ledger: Ledger, today: str, *, flags: str = "") -> View:
     names = run.asked.manifests if run else ()
     if not names:
         return look(ledger, today, flags=flags)
+    manifests, money = ledger.accounts(today)
     return View(
         run=run,
-        manifests=tuple(part for part in ledger.manifests() if part.name in names),
-        money=ledger.money(today),
+        manifests=tuple(part for part in manifests if part.name in names),
+        money=money,
         in_flight=_few(ledger, *(TaskQuery(manifest=name, states=IN_FLIGHT, removed=True, limit=FEW) for name in names)),
         trouble=_few(ledger, *(TaskQuery(manifest=name, states=TROUBLE, limit=FEW) for name in names)),
         flags=flags,

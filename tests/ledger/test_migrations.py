@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
+import signal
 import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from batchgen.errors import LedgerBusy, LedgerError
+from batchgen.ledger import Store
 from batchgen.ledger.lock import hold_file
 from batchgen.ledger.migrations import MIGRATIONS, Migration
 from batchgen.ledger.opening import open_ledger
+from tests.ledger.keeping import KEPT, restore
 
 API = "https://api.example"
 
@@ -95,3 +102,60 @@ def test_reading_migrates_nothing(ledger: Path) -> None:
     with pytest.raises(LedgerError, match="is of version 1, this batchgen reads 2; the next `batchgen run` migrates it"):
         open_ledger(ledger, API, steps=NEXT, read_only=True)
     assert "mood" not in columns(ledger)
+
+
+def shape(path: Path) -> dict[str, list[str]]:
+    """Tables, indexes and triggers: of each its parts in the order of the alphabet, since a column that was added later stands last."""
+    with closing(sqlite3.connect(path)) as shell:
+        made = shell.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    return {name: sorted(re.sub(r"\s+", " ", part).strip(" ()") for part in re.split(r",\s*\n|\(\n", sql)) for name, sql in made}
+
+
+def test_every_version_is_kept() -> None:
+    """Whoever adds a migration keeps a ledger of its version: `python -m tests.ledger.keeping`."""
+    assert sorted(path.name for path in KEPT.iterdir()) == [f"{step.number}.sql" for step in MIGRATIONS]
+
+
+@pytest.mark.parametrize("version", [step.number for step in MIGRATIONS])
+def test_a_kept_ledger_becomes_todays(tmp_path: Path, version: int) -> None:
+    """It gets the shape of a new one, keeps every row, breaks no invariant, and is backed up if it was older.
+
+    Fails when the tables were changed without a migration. Before the first release, keep today's instead.
+    """
+    old, new = tmp_path / "old.sqlite3", tmp_path / "new.sqlite3"
+    restore(version, old)
+    with Store.open(new, "sandbox"), Store.open(old, "sandbox") as store:
+        assert shape(old) == shape(new)
+        assert store.check() == ()
+        (manifest,) = store.manifests()
+        assert {str(state): count for state, count in manifest.by_state.items()} == {"done": 1, "rendering": 1, "failed": 1}
+        assert (manifest.captured, manifest.held) == (35, 40)
+    assert old.with_name(f"old.sqlite3.before-{version + 1}.bak").exists() == (version < MIGRATIONS[-1].number)
+
+
+KILLED = """\
+import os, signal, sys
+from pathlib import Path
+from batchgen.ledger.migrations import MIGRATIONS, Migration
+from batchgen.ledger.opening import open_ledger
+
+def die(connection):
+    connection.exec_driver_sql("ALTER TABLE runs ADD COLUMN mood TEXT")
+    connection.exec_driver_sql("UPDATE runs SET mood = 'calm'")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+open_ledger(Path(sys.argv[1]), "sandbox", steps=(*MIGRATIONS, Migration(2, "mood", die)))
+"""
+
+
+def test_killed_while_migrating(tmp_path: Path) -> None:
+    """The ledger is what it was, its backup beside it; no lock stays behind, and the next opening migrates."""
+    path = tmp_path / "ledger.sqlite3"
+    restore(1, path)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert "mood" not in columns(path)
+    with Store.open(tmp_path / "ledger.sqlite3.before-2.bak", "sandbox", read_only=True) as kept:
+        assert kept.check() == ()
+    open_ledger(path, "sandbox", steps=NEXT).reading.dispose()
+    assert "mood" in columns(path)

@@ -34,6 +34,7 @@ HOT: dict[str, Callable[[Books], object]] = {
     "named": lambda books: books.store.named("spring", TaskState.DONE, "t*"),
     "in order": lambda books: list(books.store.in_order("spring")),
     "newest": lambda books: books.store.newest(),
+    "few in trouble": lambda books: list(books.store.tasks(TaskQuery(states=(TaskState.FAILED, TaskState.BLOCKED), limit=5))),
     "run's tasks": lambda books: list(books.store.tasks(TaskQuery(manifest="spring", run=1))),
 }
 SMALL = {"manifests", "runs", "meta", "migrations", "walks", "CONSTANT"}
@@ -87,6 +88,14 @@ def test_a_run_opens_by_indexes(books: Books) -> None:
     """Opening a run sums over covering indexes and finds live attempts in their own index."""
     left = {step.split(" | ")[0] for step in scans(books, lambda made: made.open())}
     assert all("USING COVERING INDEX" in step or "ix_attempts_prices" in step for step in left), left
+
+
+def test_status_adds_up_by_indexes(books: Books) -> None:
+    """The counts and the book of credits are read from covering indexes, each once."""
+    assert sorted(step.split(" | ")[0] for step in scans(books, lambda made: made.store.accounts("2026-05-10"))) == [
+        "SCAN money USING COVERING INDEX ix_money_day",
+        "SCAN tasks USING COVERING INDEX ix_tasks_states",
+    ]
 
 
 def test_the_page_of_due_tasks_needs_no_sorting(books: Books) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,21 +19,37 @@ TASK = Draft202012Validator({"$defs": SCHEMA["$defs"], "$ref": "#/$defs/task"})
 SCALARS = st.builds(Scalar, st.sampled_from(["a", "5", "true", "~", "", "1.5", "16:9"]), st.booleans(), st.just(1), st.just(1))
 
 
-def mapping(entries: dict[str, Node]) -> MappingNode:
+def sequence(items: Iterable[Node]) -> SequenceNode:
+    """Make a node."""
+    return SequenceNode(1, 1, list(items))
+
+
+def mapping(entries: Mapping[str, Node]) -> MappingNode:
     """Make a node."""
     return MappingNode(1, 1, {name: Entry(Scalar(name, plain=True, line=1, column=1), value) for name, value in entries.items()})
 
 
+KINDS = st.builds(Scalar, st.sampled_from(["image", "video", "picture"]), st.booleans(), st.just(1), st.just(1))
 NODES = st.recursive(
     SCALARS,
     lambda inner: (
-        st.lists(inner, max_size=3).map(lambda items: SequenceNode(1, 1, items))
+        st.lists(inner, max_size=3).map(sequence)
         | st.dictionaries(st.sampled_from(["file", "url", "kind", "x"]), inner, max_size=3).map(mapping)
     ),
     max_leaves=6,
 )
+REFERENCES = st.lists(
+    SCALARS | st.dictionaries(st.sampled_from(["file", "url", "kind", "name", "mime_type", "x"]), SCALARS | KINDS, max_size=3).map(mapping),
+    max_size=2,
+).map(sequence)
+ROWS = st.lists(st.dictionaries(st.sampled_from("ab"), NODES, max_size=2).map(mapping), max_size=2).map(sequence)
+LISTS = st.dictionaries(st.sampled_from("ab"), st.lists(NODES, max_size=2).map(sequence), max_size=2).map(mapping)
+TAKES = st.builds(Scalar, st.sampled_from(["0", "1", "1e3", "1000", "1001", "2.0", "2.5", "-1"]), st.booleans(), st.just(1), st.just(1))
 KEYS = ["id", "prompt", "model", "params", "references", "output", "foreach", "matrix", "takes", "promt"]
 TASKS = st.dictionaries(st.sampled_from(KEYS), NODES, max_size=6).map(mapping)
+LIKELY = st.fixed_dictionaries(
+    {"id": SCALARS}, optional={"references": REFERENCES, "foreach": ROWS | SCALARS, "matrix": LISTS, "takes": TAKES}
+).map(mapping)
 
 
 def test_the_schema_is_a_schema() -> None:
@@ -40,12 +57,19 @@ def test_the_schema_is_a_schema() -> None:
     Draft202012Validator.check_schema(SCHEMA)
 
 
-@given(task=TASKS)
-@settings(max_examples=200)
+@given(task=TASKS | LIKELY)
+@settings(max_examples=300)
 def test_the_fast_path_takes_nothing_that_the_schema_refuses(task: MappingNode) -> None:
     """What is called plain is valid."""
     if plain_task(task):
         assert TASK.is_valid(to_json(task))
+
+
+@given(task=LIKELY)
+@settings(max_examples=300)
+def test_the_fast_path_takes_every_task_that_is_right(task: MappingNode) -> None:
+    """References, rows, matrices and takes that the schema takes never wait for jsonschema."""
+    assert plain_task(task) == TASK.is_valid(to_json(task))
 
 
 HEADER = Draft202012Validator({**SCHEMA, "properties": {**SCHEMA["properties"], "tasks": {}}})
@@ -57,7 +81,7 @@ PARTS = st.dictionaries(st.sampled_from(["total", "per_run", "in_flight", "model
 HEADERS = st.fixed_dictionaries(
     {"version": TEXTS, "name": st.builds(Scalar, NAMES, st.booleans(), st.just(1), st.just(1)), "tasks": SCALARS},
     optional={name: st.one_of(PARTS.map(mapping), TEXTS) for name in ("budget", "limits", "defaults", "output", "canary", "nmae")},
-).map(lambda entries: mapping(dict(entries)))
+).map(mapping)
 
 
 @given(header=HEADERS)

@@ -189,6 +189,54 @@ def test_the_plan_is_the_same(desk: Desk, asked: RunAsked) -> None:
     ]
 
 
+MANY: dict[str, tuple[RunAsked, dict[ActionKind, int], int]] = {
+    "all": (
+        RunAsked("run", ("test",)),
+        {ActionKind.NEW: 10, ActionKind.DONE: 10, ActionKind.FAILED: 10, ActionKind.BLOCKED: 10},
+        10,
+    ),
+    "failed again": (
+        RunAsked("run", ("test",), retry_failed=True),
+        {ActionKind.NEW: 10, ActionKind.DONE: 10, ActionKind.RETRIED: 20},
+        30,
+    ),
+    "some": (
+        RunAsked("run", ("test",), only="t?"),
+        {ActionKind.NEW: 2, ActionKind.DONE: 3, ActionKind.FAILED: 3, ActionKind.BLOCKED: 2},
+        2,
+    ),
+    "some of the failed again": (
+        RunAsked("run", ("test",), only="t?", retry_failed=True),
+        {ActionKind.NEW: 2, ActionKind.DONE: 3, ActionKind.RETRIED: 5},
+        7,
+    ),
+}
+
+
+@pytest.mark.parametrize("walked", [False, True])
+@pytest.mark.parametrize(("asked", "counts", "bought"), MANY.values(), ids=MANY.keys())
+def test_many_of_a_kind_are_counted(folder: Folder, asked: RunAsked, counts: dict[ActionKind, int], bought: int, *, walked: bool) -> None:
+    """In turns done, failed, blocked, waiting: the first five of a kind are named, all are counted, and what is bought is paid."""
+    folder.of_tasks("".join(f"  - {{id: t{n}, prompt: x}}\n" for n in range(40)))
+    aged(folder)
+    desk = Desk(folder)
+    desk.adopt()
+    with sqlite3.connect(desk.settings.ledger) as ledger:
+        for trigger in ("guard_tasks_logged", "guard_tasks_moves"):
+            ledger.execute(f"DROP TRIGGER {trigger}")
+        for turn, state in enumerate((TaskState.DONE, TaskState.FAILED, TaskState.BLOCKED)):
+            ledger.execute("UPDATE tasks SET state = ? WHERE position % 4 = ?", (state, turn))
+    ledger.close()
+    facts = desk.plan(asked, walked=walked)
+    (part,) = facts.manifests
+    assert {kind: count for kind, count in part.counts.items() if count} == counts
+    named = {kind: len(actions) for kind, actions in part.examples.items() if kind is not ActionKind.DONE}
+    assert named == {kind: min(5, count) for kind, count in counts.items() if kind is not ActionKind.DONE}
+    assert {action.kind for actions in part.examples.values() for action in actions} == set(named)
+    assert all(matches(action.task.id, asked.only) for actions in part.examples.values() for action in actions if action.task)
+    assert (facts.to_buy, facts.credits) == (bought, bought * 55)
+
+
 @pytest.mark.parametrize("state", [TaskState.BLOCKED, TaskState.DONE])
 @pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED.keys())
 def test_the_plan_is_the_same_beside_an_attempt_in_doubt(desk: Desk, asked: RunAsked, state: TaskState) -> None:

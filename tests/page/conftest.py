@@ -40,13 +40,15 @@ defaults: {model: kling-2-6}
 tasks:
   - {id: hopeless, prompt: It will not be}
 """
-MANIFESTS = {"spring": ("", SPRING), "doomed": ("--faults fail=1", DOOMED)}
+MANIFESTS = {"spring": ("", SPRING), "doomed": ("--faults fail=1,render=0.05", DOOMED)}
+QUICK = "sandbox: {faults: render=0.05, poll: {first: 0.05, every: 0.05}}\n"
 
 
 @pytest.fixture(scope="session")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace after two runs in the sandbox: four renders of three kinds, and one failure. Its page is `report.html`."""
     folder = tmp_path_factory.mktemp("night")
+    (folder / "batchgen.yaml").write_text(QUICK, encoding="utf-8")
     for name, (faults, text) in MANIFESTS.items():
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
         batchgen(folder, "run", f"{name}.yaml", "--sandbox", "--yes", *faults.split(), code=1 if faults else 0)

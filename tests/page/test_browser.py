@@ -13,7 +13,7 @@ import pytest
 
 from batchgen.core.states import TaskState
 from tests.page.conftest import batchgen, until
-from tests.page.shelf import Shelf, busy_night, done, failed, saved
+from tests.page.shelf import PAID, T0, Shelf, busy_night, done, failed, saved
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -99,6 +99,55 @@ def test_the_details_tell_everything(opened: Opened, night: Path) -> None:
     assert shown.locator("dialog a").get_attribute("href") == "renders-sandbox/spring/vase.mp4"
 
 
+def test_a_card_and_its_details_tell_what_it_took(opened: Opened, tmp_path: Path) -> None:
+    """Params, references, attempts and times are there for a task that has them; attempts and time on its card too."""
+    task = done(1, attempts=2, latest=replace(PAID, lost=1))
+    shown = opened(saved(tmp_path, Shelf(lambda: [task])))
+    assert shown.locator("#cards .facts").inner_text().split("\n") == ["kling-2-6", "55 credits", "1 min", "2 attempts"]
+    shown.locator("#cards .title").click()
+    told = dict(zip(*(shown.locator(f"dialog {kind}").all_inner_texts() for kind in ("dt", "dd")), strict=True))
+    assert told == {
+        "Model": "kling-2-6",
+        "Manifest": "spring, line 11",
+        "Params": "duration: 5",
+        "References": "lamp.png",
+        "Credits": "55 spent",
+        "Attempts": "2, 1 answer lost on the way",
+        "Render time": "1 min",
+        "Submitted": "2026-05-10 03:00:07",
+        "Accepted": "2026-05-10 03:00:08",
+        "Ended": "2026-05-10 03:01:08",
+        "Run": "3",
+        "Task id": "task-9",
+        "client_request_id": "bg-1234",
+    }
+
+
+def test_every_order_sorts(opened: Opened, tmp_path: Path) -> None:
+    """Each order puts the task first that it is made for; what is equal stays as in the manifest."""
+    tasks = [
+        done(0, id="d"),
+        done(1, id="c", latest=replace(PAID, submitted_at=T0 + 900, accepted_at=T0 + 901, ended_at=T0 + 961)),
+        done(2, id="b", latest=replace(PAID, ended_at=T0 + 300)),
+        done(3, id="a", captured=99, attempts=2),
+        failed(4, id="e"),
+    ]
+    shown = opened(saved(tmp_path, Shelf(lambda: tasks)))
+    sorted_as = {}
+    for order in shown.locator("#order option").all_inner_texts():
+        shown.locator("#order").select_option(order)
+        sorted_as[order] = "".join(cards(shown))
+    assert sorted_as == {
+        "failures first": "edcba",
+        "newest first": "cbdae",
+        "as in the manifest": "dcbae",
+        "by name": "abcde",
+        "longest render first": "bdcae",
+        "most credits first": "adcbe",
+        "most attempts first": "eadcb",
+    }
+
+
 def test_filters_narrow_and_orders_sort(opened: Opened, night: Path) -> None:
     """State, manifest, model and words each narrow the sheet; an order sorts it; the counts follow."""
     shown = opened(night / "report.html")
@@ -153,6 +202,16 @@ def test_ten_thousand_tasks(opened: Opened, tmp_path: Path) -> None:
     shown.locator("#words").fill("T777")
     shown.get_by_text("11 tasks").wait_for()
     assert cards(shown) == ["t777", *(f"t777{n}" for n in range(10))]
+
+
+def test_a_hundred_thousand_tasks_open(opened: Opened, tmp_path: Path) -> None:
+    """Ten times as many open as well, with no more elements, and are searched."""
+    shown = opened(saved(tmp_path, Shelf(lambda: map(done, range(100_000)))))
+    assert shown.locator("#shown").inner_text() == "1 to 60 of 100,000 tasks"
+    assert shown.evaluate("document.querySelectorAll('*').length") < 4_000
+    shown.locator("#words").fill("t99999")
+    shown.get_by_text("1 task", exact=True).wait_for()
+    assert cards(shown) == ["t99999"]
 
 
 def test_a_thousand_failures_are_one_thing_to_look_at(opened: Opened, tmp_path: Path) -> None:
@@ -216,10 +275,33 @@ def test_nothing_serious_for_a_screen_reader(opened: Opened, night: Path, tmp_pa
         assert problems(shown) == []
 
 
-def test_a_phone_needs_no_sideways_scrolling(opened: Opened, night: Path) -> None:
-    """On a narrow screen everything fits its width."""
+def test_a_phone_needs_no_sideways_scrolling(opened: Opened, night: Path, tmp_path: Path) -> None:
+    """On a narrow screen everything fits its width, no state is broken in two, and the charts' letters can be read."""
     shown = opened(night / "report.html", viewport={"width": 360, "height": 740})
     assert shown.evaluate("document.documentElement.scrollWidth") <= 360
+    assert (
+        shown.evaluate("Math.min(...[...document.querySelectorAll('.chart .tick')].map((one) => one.getBoundingClientRect().height))") > 9
+    )
+    shown = opened(saved(tmp_path, Shelf(lambda: [failed(id="bottle-01-marble-16:9-1")])), viewport={"width": 360, "height": 740})
+    shown.locator("#cards .title").click()
+    assert shown.locator("dialog .badge").bounding_box()["height"] < 30  # type: ignore[index]  # it is on the screen
+
+
+def test_failures_leave_room_for_the_renders(opened: Opened, night: Path) -> None:
+    """What has nothing to show has a lower frame than what has; the day begins with how much is done."""
+    shown = opened(night / "report.html")
+    lost, made = (shown.locator(f".card.{state} .frame").first.bounding_box() for state in ("failed", "done"))
+    assert lost["height"] < 0.6 * made["height"]  # type: ignore[index]  # both are there
+    assert shown.locator(".figures div").first.inner_text().split() == ["Tasks", "done", "4", "of", "5", "in", "all"]
+
+
+def test_what_to_do_next_breaks_between_words(opened: Opened, night: Path) -> None:
+    """No word of the command at the top goes over two lines, however narrow the page: half of an option would be typed wrong."""
+    shown = opened(night / "report.html", viewport={"width": 390, "height": 740})
+    assert "--retry-failed" in shown.locator(".next").inner_text().split()
+    lines = shown.evaluate("[...document.querySelectorAll('.next bdi span')].map((one) => one.getClientRects().length)")
+    assert set(lines) == {1}
+    assert shown.evaluate("[...document.querySelectorAll('.next bdi span')].every((one) => one.offsetHeight < 30)")
 
 
 def test_on_paper(opened: Opened, night: Path) -> None:

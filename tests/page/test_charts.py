@@ -56,6 +56,16 @@ def test_what_never_ended_stays_in_flight() -> None:
     assert made["credits"].says == "0 credits were spent and 40 are held at the end."
 
 
+def test_a_night_that_spent_nothing_and_took_no_time() -> None:
+    """Where every request was refused at once, and where a render took no measurable time, the charts are flat."""
+    sent = (FlightFacts("m", AttemptState.REFUSED, T0, None, T0), FlightFacts("m", AttemptState.SUCCEEDED, T0, T0, T0))
+    moves = (CreditFacts(T0, MoneyKind.HOLD, 40), CreditFacts(T0, MoneyKind.RELEASE, 40))
+    made = charts(Shelf(sent=sent, moves=moves))
+    assert made["credits"].says == "0 credits were spent and 0 are held at the end."
+    assert "m, the busiest, took 0 s as a rule" in made["render-time"].says
+    assert "<svg" in page(Shelf(sent=sent, moves=moves))
+
+
 def test_a_night_without_attempts_shows_the_one_before() -> None:
     """A run that found all done has no charts of its own; one that was asked for by number is shown as it is."""
     idle = replace(RUN, id=9, root=9)
@@ -78,7 +88,7 @@ def test_bins_cover_the_night(length: float) -> None:
     assert 0 <= len(list(time_marks(bins.first, bins.last, utc))) <= 6
 
 
-@pytest.mark.parametrize(("top", "steps"), [(0, 0.0), (1, 1.0), (7, 8.0), (60, 60.0), (0.3, 0.3), (16_500, 20_000.0)])
+@pytest.mark.parametrize(("top", "steps"), [(0, 4.0), (1, 1.0), (7, 8.0), (60, 60.0), (0.3, 0.3), (16_500, 20_000.0)])
 def test_axes_end_at_round_numbers(top: float, steps: float) -> None:
     """An axis ends at or above its highest value, in few round steps."""
     made = round_steps(top)

@@ -1,7 +1,7 @@
 """A proxy that does to TCP streams what a bad night does: delays them, cuts them, lets half of a piece through.
 
 It knows no HTTP, so a cut comes anywhere: in a request's head or body, before the answer, in the middle of it.
-Runs in a thread of its own; what happens to the nth connection follows from the seed.
+Runs in a thread of its own; what happens to the nth piece follows from the seed. Fates are dealt from a deck, so that none can be missed.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 PIECE = 16_384
-SHARES = {"cut": 0.02, "reset": 0.02, "halve": 0.02, "delay": 0.1}
-"""Of the pieces that pass, in either direction."""
+DECK = {"cut": 1, "reset": 1, "halve": 1, "delay": 5, "": 42}
+"""Of so many pieces that pass, in either direction; then it is shuffled anew."""
 
 
 @dataclass
@@ -27,13 +27,16 @@ class Proxy:
     upstream: int
     seed: int
     address: str = ""
-    connections: int = 0
-    did: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SHARES, 0))
+    did: dict[str, int] = field(default_factory=lambda: dict.fromkeys(DECK, 0))
+    dice: random.Random = field(init=False)
+    deck: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Take the dice."""
+        self.dice = random.Random(self.seed)  # noqa: S311 - a seed that replays, no secret
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection."""
-        self.connections += 1
-        dice = random.Random(f"{self.seed} {self.connections}")  # noqa: S311 - a seed that replays, no secret
         try:
             there = await asyncio.open_connection("127.0.0.1", self.upstream)
         except OSError:
@@ -41,8 +44,8 @@ class Proxy:
             return
         ends = (writer, there[1])
         ways = {
-            asyncio.create_task(self._carry(reader, there[1], dice, ends)),
-            asyncio.create_task(self._carry(there[0], writer, dice, ends)),
+            asyncio.create_task(self._carry(reader, there[1], ends)),
+            asyncio.create_task(self._carry(there[0], writer, ends)),
         }
         try:
             await asyncio.wait(ways)
@@ -52,15 +55,13 @@ class Proxy:
             for end in ends:
                 end.close()
 
-    async def _carry(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, dice: random.Random, ends: tuple[asyncio.StreamWriter, ...]
-    ) -> None:
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ends: tuple[asyncio.StreamWriter, ...]) -> None:
         """Carry one direction until it ends or fate strikes; then both ends go."""
         with suppress(OSError):
             while piece := await reader.read(PIECE):
-                fate = self._fate(dice)
+                fate = self._fate()
                 if fate == "delay":
-                    await asyncio.sleep(dice.random() * 0.2)
+                    await asyncio.sleep(self.dice.random() * 0.2)
                 if fate == "halve":
                     writer.write(piece[: len(piece) // 2])
                     await writer.drain()
@@ -74,14 +75,13 @@ class Proxy:
         for end in ends:
             end.close()
 
-    def _fate(self, dice: random.Random) -> str:
-        at = dice.random()
-        for name, share in SHARES.items():
-            at -= share
-            if at < 0:
-                self.did[name] += 1
-                return name
-        return ""
+    def _fate(self) -> str:
+        if not self.deck:
+            self.deck = [fate for fate, count in DECK.items() for _ in range(count)]
+            self.dice.shuffle(self.deck)
+        fate = self.deck.pop()
+        self.did[fate] += 1
+        return fate
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

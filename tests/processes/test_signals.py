@@ -5,7 +5,27 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from tests.processes.program import Program, check_settled, serving, until
+import pytest
+
+from tests.processes.program import Program, books_of, check_settled, serving, until
+
+AT = """\
+import os, signal, sys
+from batchgen.cli.main import main
+
+event, words, before = sys.argv[1], sys.argv[2], int(sys.argv[3])
+
+def heard(name, details):
+    global before
+    if name == event and words in str(details):
+        before -= 1
+        if before == -1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+sys.addaudithook(heard)
+sys.exit(main(sys.argv[4:]))
+"""
+"""Terminates itself at an event of Python's own (an audit event) whose details hold these words, after so many others of the kind."""
 
 
 def test_drained_and_terminated(program: Program, tmp_path: Path) -> None:
@@ -66,3 +86,36 @@ def test_drain_has_an_end(program: Program, tmp_path: Path) -> None:
         running.process.send_signal(signal.SIGTERM)
         assert running.end(patience=10).code == 143
         assert program.query("SELECT state, count(*) FROM attempts GROUP BY state") == [("submitting", 1)]
+
+
+MOMENTS = {
+    "the manifest is read": ("open", "m.yaml"),
+    "the ledger is made": ("open", "ledger.sqlite3'"),
+    "the ledger is opened": ("sqlite3.connect", "ledger"),
+    "the lock is taken": ("fcntl.flock", ""),
+    "the HTTP library is imported": ("import", "httpx2"),
+    "the first connection is made": ("socket.connect", ""),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_terminated_before_anything_runs(program: Program, moment: str) -> None:
+    """SIGTERM before, and just after, the run begins to listen for it: 143, plain words, and the next run loses and repeats nothing."""
+    manifest = program.images(3)
+    said = program.start_python("-c", AT, *MOMENTS[moment], "0", "run", manifest, "--yes", *program.flags).end()
+    assert said.code == 143, said
+    assert "SIGTERM" in said.out + said.err
+    assert "batchgen resume" in said.out + said.err
+    assert "Traceback" not in said.err
+    assert program("run", manifest, "--yes", *program.flags).code == 0
+    check_settled(program, books_of(program.folder / ".batchgen" / "sandbox" / "account.sqlite3"), 3)
+
+
+def test_terminated_after_the_run(program: Program) -> None:
+    """SIGTERM when the run is over, while its figures are written for Prometheus: 143, and the ledger says that the run was whole."""
+    with (program.folder / "batchgen.yaml").open("a", encoding="utf-8") as settings:
+        settings.write("  metrics: night.prom\n")
+    said = program.start_python("-c", AT, "open", "night.prom", "1", "run", program.images(1), "--yes", *program.flags).end()
+    assert (said.code, "SIGTERM" in said.out + said.err) == (143, True), said
+    assert program.query("SELECT exit_code FROM runs") == [(0,)]
+    check_settled(program, books_of(program.folder / ".batchgen" / "sandbox" / "account.sqlite3"), 1)

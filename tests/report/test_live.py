@@ -25,7 +25,7 @@ from batchgen.core.model import Output, Upload
 from batchgen.core.states import AttemptEvent, AttemptState, TaskEvent, TaskState
 from batchgen.core.steering import Control, ControlKind
 from batchgen.report.columns import wrapped
-from batchgen.report.live import PLAIN, Letters, live_lines, progress_line
+from batchgen.report.live import PLAIN, Letters, Room, live_lines, progress_line
 from batchgen.report.log import Level, event_of
 from batchgen.report.pulse import LAST, Pulse, PulseFacts
 from batchgen.report.text import When
@@ -126,6 +126,23 @@ def test_last_failures() -> None:
     assert troubles[-1].message == "spring/t7: its attempt failed: generation_failed: no \\u001b luck"
 
 
+def test_what_is_tried_again_is_told_apart_from_what_is_lost() -> None:
+    """What the run deals with says so; the last three of work that is lost stay, whatever comes after; each task is told once."""
+    pulse = Pulse(100, 0.0)
+    fault = Fault("generation_failed", "no luck")
+    fails = [moved(f"t{n}", AttemptState.ACCEPTED, AttemptState.FAILED, T0 + n, fault) for n in range(20)]
+    for n, fail in enumerate(fails):
+        lost = n < 4
+        event, after = (TaskEvent.GIVEN_UP, TaskState.FAILED) if lost else (TaskEvent.RETURNED, TaskState.PENDING)
+        then = TaskMoved(n, event, TaskState.RENDERING, after, T0 + n, "its attempts are used up" if lost else "", f"t{n}", "spring")
+        pulse.take(Step((fail, then)), Glimpse(), 1.0 + n)
+    told = [(event.level, event.message) for event in pulse.facts(30.0).troubles]
+    assert told == [
+        *((Level.ERROR, f"spring/t{n} failed for good: its attempts are used up") for n in (1, 2, 3)),
+        *((Level.WARNING, f"spring/t{n}: its attempt failed, it is pending again: generation_failed: no luck") for n in (18, 19)),
+    ]
+
+
 FULL = Glimpse(
     uploading=2,
     submitting=3,
@@ -142,25 +159,65 @@ FULL = Glimpse(
 )
 
 
+def said(facts: PulseFacts, room: Room, when: When, letters: Letters = PLAIN) -> list[str]:
+    """Return the view's lines as text."""
+    return ["".join(text for text, _ in line) for line in live_lines(facts, room=room, now=T0, when=when, letters=letters)]
+
+
 @pytest.mark.parametrize("width", [1, 19, 40, 59, 60, 79, 200])
 @pytest.mark.parametrize("letters", [PLAIN, Letters()])
 def test_lines_of_any_width(width: int, letters: Letters, when: When) -> None:
-    """At any width the view says everything, and draws a bar of exactly that width."""
-    facts = running(FULL, total=3_000)
-    lines = ["".join(text for text, _ in line) for line in live_lines(facts, width=width, now=T0, when=when, letters=letters)]
-    whole = " ".join(lines)
-    for said in ("1,200 of 3,000 done", "7 failed", "1,746 waiting", "2 uploading", "66,000 spent", "2,365 held", "5 more", "0 of 5 left"):
-        assert said in whole
+    """At any width the view says everything, fits, and draws a bar of exactly that width."""
+    lines = said(running(FULL, total=3_000), Room(width), when, letters)
+    whole = "".join(" ".join(lines).split())  # a word that is wider than the terminal is broken
+    for words in (
+        *("1,200 of 3,000 done", "7 failed", "1,746 waiting", "2 references uploading", "3 submitting", "40 rendering", "4 downloading"),
+        *(
+            "66,000 spent",
+            "2,365 held",
+            "5 more",
+            "0 of 5 left",
+            "of 60 requests/min",
+            "submitting nothing: the budget --budget is used up",
+        ),
+    ):
+        assert words.replace(" ", "") in whole
+    assert max(map(len, lines)) <= width
     assert any(len(line) == width and set(line) <= {letters.full, letters.flying, letters.empty} for line in lines)
-    assert "submitting nothing: the budget --budget is used up" in whole
     assert any(line.startswith("rate     ") for line in lines) == (width >= 60)
 
 
 def test_the_important_lines_come_first(when: When) -> None:
-    """A terminal of few rows shows what is done first, and failures after all else."""
-    facts = running(FULL, total=0)
-    lines = ["".join(text for text, _ in line) for line in live_lines(facts, width=79, now=T0, when=when)]
+    """A terminal of few rows shows what is done first, then why nothing is submitted, and money before the speed."""
+    lines = said(running(FULL, total=0), Room(79), when)
     assert lines[0].startswith("1,200 of 0 done")
+    labels = [line[:8].strip() for line in lines[2:] if line[:8].strip()]
+    assert labels == ["tasks", "held up", "ends", "credits", "rate", "budgets"]
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(20, 23), (79, 8), (79, 4)])
+def test_the_last_failure_has_a_place_in_few_rows(when: When, columns: int, rows: int) -> None:
+    """However few rows there are, the work that was lost last is seen, under what is done; what is tried again gives way to it."""
+    lost = TaskMoved(1, TaskEvent.GIVEN_UP, TaskState.RENDERING, TaskState.FAILED, T0, "it failed 3 times", "vase", "spring")
+    pulse = Pulse(100, 0.0)
+    retried = moved("lamp", AttemptState.ACCEPTED, AttemptState.FAILED, T0 + 5, Fault("generation_failed", "no luck"))
+    pulse.take(Step((lost, retried)), FULL, 1.0)
+    lines = said(pulse.facts(2.0), Room(columns, rows), when)
+    assert len(lines) <= rows
+    assert lines[0] == "1,200 of 100 done" if columns < 60 else lines[0].startswith("1,200 of 100 done")
+    assert "spring/vase failed for good: it failed 3 times" in " ".join(lines)
+
+
+def test_a_long_failure_is_cut_after_three_rows(when: When) -> None:
+    """A server's long message takes three rows, under the time at which it came; its end is left out by the painter."""
+    pulse = Pulse(10, 0.0)
+    fault = Fault("generation_failed", "all of it " * 60)
+    pulse.take(Step((moved("vase", AttemptState.ACCEPTED, AttemptState.FAILED, T0, fault),)), Glimpse(), 1.0)
+    lines = said(pulse.facts(2.0), Room(79), when)
+    (first,) = [nth for nth, line in enumerate(lines) if line.startswith("03:00:07 spring/vase")]
+    assert len(lines) == first + 3
+    assert len(lines[-1]) > 79
+    assert said(pulse.facts(2.0), Room(40), when)[-4] == "03:00:07"
 
 
 def failing(*names: str, manifest: str = "spring") -> Step:
@@ -198,8 +255,7 @@ def test_a_slow_down_is_told(when: When) -> None:
     pulse.take(Step(), Glimpse(per_minute=40.0), 2.0)
     facts = pulse.facts(60.0)
     assert facts.slowed_from == 60.0
-    drawn = " ".join("".join(text for text, _ in line) for line in live_lines(facts, width=79, now=T0, when=when))
-    assert "slowed down from 60, as the server asked" in drawn
+    assert "slowed down from 60, as the server asked" in " ".join(said(facts, Room(79), when))
     pulse.take(Step((Controlled(Control(1, ControlKind.RATE, 40.0), T0),)), Glimpse(per_minute=40.0), 3.0)
     assert pulse.facts(60.0).slowed_from == 0.0
 
@@ -209,7 +265,7 @@ def test_a_failure_is_read_whole(width: int, when: When) -> None:
     """Its words flow into rows, so that the code and what the server said are read also on a narrow terminal."""
     pulse = Pulse(100, 0.0)
     pulse.take(failing("t1"), Glimpse(), 1.0)
-    lines = ["".join(text for text, _ in line) for line in live_lines(pulse.facts(60.0), width=width, now=T0, when=when)]
+    lines = said(pulse.facts(60.0), Room(width), when)
     assert "the hat was not blue" in " ".join(" ".join(lines).split())
     assert all(len(line) <= width for line in lines)
 

@@ -190,13 +190,9 @@ class LedgerForTest:
         """Return the newest runs."""
         return tuple(self._runs[:limit])
 
-    def manifests(self) -> tuple[ManifestFacts, ...]:
-        """Return none."""
-        return ()
-
-    def money(self, today: str) -> MoneyFacts:
-        """Return nothing spent."""
-        return MoneyFacts(0, 0, 0, 0, 0, 0)
+    def accounts(self, today: str) -> tuple[tuple[ManifestFacts, ...], MoneyFacts]:
+        """Return no manifests and nothing spent."""
+        return (), MoneyFacts(0, 0, 0, 0, 0, 0)
 
     def tasks(self, wanted: TaskQuery) -> Iterator[TaskFacts]:
         """Yield those of the states asked for."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from batchgen.core.model import Budget, Credits, Instant, Manifest
@@ -74,6 +74,12 @@ GROUP BY a.id
 """
 
 
+_BUDGET_SAID = """
+SELECT c.value FROM controls c JOIN runs r ON r.id = c.run_id
+WHERE r.root = ? AND c.kind = 'budget' AND c.taken_at IS NOT NULL ORDER BY c.id DESC LIMIT 1
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Limit:
     """A budget: which attempts count, and how much they may use."""
@@ -105,18 +111,25 @@ class Audit:
         self._limits_of_run: tuple[int, Policy, Sequence[Manifest]] = (0, Policy(), ())
         self._lost_with_backup: set[str] = set()
         self.rows: list[Row] = []
+        self.buys_nothing = ""  # why a run may not begin any attempt now
         self.asked_at: Instant = 0.0  # when the last run began that was not disturbed
 
     # ---------------------------------------------------------------- moments
 
-    def run_begins(self, root: int, policy: Policy, manifests: Sequence[Manifest]) -> None:
-        """Take note of the budgets that apply from now on."""
+    def run_begins(self, root: int, policy: Policy, manifests: Sequence[Manifest]) -> bool:
+        """Take note of the budgets that apply from now on. True if --budget is what a person said: that stays when it is resumed."""
+        said = self._ledger.raw.execute(_BUDGET_SAID, (root,)).fetchone()
+        if said is not None and policy.run_budget != said[0]:
+            raise Broken(f"a person set --budget to {said[0]:g}, and the resumed run has {policy.run_budget}")
         self._limits_of_run = (root, policy, manifests)
+        self.buys_nothing = ""
+        return said is not None
 
-    def budget_said(self, policy: Policy) -> None:
-        """Take note that a person said another budget: it holds for the next purchase."""
-        root, _, manifests = self._limits_of_run
-        self._limits_of_run = (root, policy, manifests)
+    def budget_said(self, credits: Credits) -> bool:
+        """A person gives the run another --budget from now on. True if it is below what is spent or held already."""
+        root, policy, manifests = self._limits_of_run
+        self._limits_of_run = (root, replace(policy, run_budget=credits), manifests)
+        return sum(row.used for row in self.rows if row.root == root) > credits
 
     def restored(self, rows_before: Iterable[Row]) -> None:
         """The ledger was put back: it cannot know of what came since."""
@@ -144,6 +157,8 @@ class Audit:
             _check_money(row)
         new = [row for row in self.rows if row.key not in self._first_holds]
         self._first_holds.update((row.key, row.hold) for row in new)
+        if new and self.buys_nothing:
+            raise Broken(f"bought although the run is {self.buys_nothing}: {new}")
         for limit in self._limits(now) if new else ():
             used = sum(row.used for row in self.rows if limit.counts(row))
             if used > limit.credits and any(limit.counts(row) for row in new):
@@ -234,7 +249,6 @@ class Audit:
             if purchase.key in by_key:
                 raise Broken(f"double charge: the key {purchase.key} was charged twice")
             by_key[purchase.key] = purchase
-        for purchase in by_key.values():
             self._check_purchase(purchase, known.get(purchase.key))
         for prompt, purchases in bought.items():
             paid = [p.task_id for p in purchases if p.state != "failed"]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -68,6 +68,15 @@ class LedgerFile:
     def open(self) -> Store:
         """Open it as a process that starts."""
         return Store(self._opened)
+
+    @contextmanager
+    def from_another_process(self) -> Iterator[None]:
+        """Commits in here are no points at which the run that goes on can die."""
+        before, self.before_commit = self.before_commit, _nothing
+        try:
+            yield
+        finally:
+            self.before_commit = before
 
     def backup(self) -> bytes:
         """Return the whole ledger."""

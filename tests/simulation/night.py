@@ -16,14 +16,15 @@ from batchgen.core.messages import Ended
 from batchgen.core.model import Budget, Credits, Manifest, StopAfter
 from batchgen.core.policy import AccountBudget, OnLostAnswer, Policy
 from batchgen.core.resolve import Decision
-from batchgen.core.steering import ControlKind
 from batchgen.errors import ExitCode
 from tests.simulation.audit import Audit, Broken
 from tests.simulation.disk import Disk
 from tests.simulation.ledgers import LedgerFile
 from tests.simulation.manuscript import CATALOGUE, Manuscript, quoter
 from tests.simulation.network import Network
-from tests.simulation.process import Errand, Fuse, Process, Scene, decide
+from tests.simulation.process import Process, decide
+from tests.simulation.scene import Errand, Fuse, Scene
+from tests.simulation.steering import plan
 from tests.simulation.timeline import Timeline
 from tests.simulation.troubles import Tally, Trouble, Weather
 from tests.simulation.world import DAY, Rules, World
@@ -43,7 +44,8 @@ class Night:
     ledger: LedgerFile
     tally: Tally = field(default_factory=Tally)
     careless: bool = False  # the replay window is longer than the server's memory: what must not be
-    process_of: type[Process] = Process
+    steered: float = 0.25  # the share of runs that a person steers
+    process: type[Process] = Process
     rng: Random = field(init=False)
     scene: Scene = field(init=False)
     manuscripts: list[Manuscript] = field(init=False)
@@ -196,13 +198,15 @@ class Night:
             later(begins, "disabled_until", now + begins + lasts)
         if not self.restores and rng.random() < 0.06 and not weather.calm:
             scene.timeline.at(now + rng.choice((1.0, 20.0, 120.0)), scene.world.spend_elsewhere)
+        if rng.random() < self.steered:
+            plan(scene)
         if weather.strikes(Trouble.OUTAGE):
             later(begins, "outage_until", now + begins + lasts)
 
     def _errand(self) -> Errand:
         rng = self.rng
-        if self.started and rng.random() < 0.25:
-            return Errand(RunAsked("resume"), self.policy, said=self._said())
+        if self.started and rng.random() < (0.7 if self._budget_said() else 0.25):
+            return Errand(RunAsked("resume"), self.policy)
         chosen = [m for m in self.manuscripts if len(self.manuscripts) == 1 or rng.random() < 0.8] or self.manuscripts[:1]
         asked = RunAsked(
             "run",
@@ -216,31 +220,19 @@ class Night:
         signal = None
         if self.scene.world.weather.strikes(Trouble.SIGNAL, times=2):
             signal = rng.choice((0.0, 1.0, 20.0, 300.0))
-        return Errand(asked, self._policy_for(asked), [m.edition() for m in chosen], signal, self._said())
+        return Errand(asked, self._policy_for(asked), [m.edition() for m in chosen], signal)
 
-    def _said(self) -> Sequence[tuple[float, ControlKind, float]]:
-        """Draw what a person says while the next process runs: mostly nothing."""
-        rng = self.rng
-        if rng.random() >= 0.12:
-            return ()
-        at = rng.choice((0.5, 5.0, 60.0, 600.0)) * rng.random()
-        later = at + rng.choice((1.0, 30.0, 300.0)) * rng.random()
-        return rng.choice(
-            (
-                ((at, ControlKind.PAUSE, 0.0), (later, ControlKind.GO, 0.0)),
-                ((at, ControlKind.PAUSE, 0.0), (later, ControlKind.DRAIN, 0.0)),
-                ((at, ControlKind.DRAIN, 0.0),),
-                ((at, ControlKind.BUDGET, float(rng.randint(0, 100))), (later, ControlKind.BUDGET, float(rng.randint(0, 200)))),
-                ((at, ControlKind.RATE, rng.choice((6.0, 30.0, 300.0))), (later, ControlKind.RATE, rng.choice((20.0, 600.0)))),
-            )
-        )
+    def _budget_said(self) -> bool:
+        """Whether a person gave the last run another budget, which stays with it when it is resumed."""
+        said = "SELECT 1 FROM controls WHERE kind = 'budget' AND taken_at IS NOT NULL AND run_id = (SELECT max(id) FROM runs)"
+        return self.ledger.raw.execute(said).fetchone() is not None
 
     def _policy_for(self, asked: RunAsked) -> Policy:
         return replace(self.policy, run_budget=asked.budget, max_tasks=asked.max_tasks, until=asked.until)
 
     def _start(self, errand: Errand, fuse: Fuse) -> tuple[Ended | None, int]:
         self.tally.runs += 1
-        process = self.process_of(self.scene, errand, fuse)
+        process = self.process(self.scene, errand, fuse)
         ended = process.live()
         self.started = self.started or bool(self.ledger.raw.execute("SELECT count(*) FROM runs").fetchone()[0])
         return ended, process.creates
@@ -368,20 +360,13 @@ class Night:
         return bool(rules.later_prices) or rules.prices != CATALOGUE
 
 
-def run_nights(
-    seeds: Sequence[int],
-    tally: Tally,
-    *,
-    careless: bool = False,
-    ledger_of: type[LedgerFile] = LedgerFile,
-    process_of: type[Process] = Process,
-) -> Night:
+def run_nights(seeds: Sequence[int], tally: Tally, *, careless: bool = False) -> Night:
     """Run the nights of these seeds, one after the other, on one ledger file. Return the last."""
-    ledger = ledger_of()
+    ledger = LedgerFile()
     gc.freeze()  # else what was imported is searched for garbage again and again
     try:
         for seed in seeds:
-            night = Night(seed, ledger, tally, careless, process_of)
+            night = Night(seed, ledger, tally, careless)
             night.run()
     finally:
         ledger.remove()

@@ -7,21 +7,19 @@ adopt, open, drive, end. What it adds is the `fuse`, which may end the process b
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
-from random import Random
-from typing import cast
+from dataclasses import replace
+from typing import ClassVar, cast
 
 from batchgen import app
+from batchgen.core.answers import Verdict
 from batchgen.core.engine import STOPS, Engine
-from batchgen.core.facts import RunAsked, RunFacts
+from batchgen.core.facts import RunFacts
 from batchgen.core.messages import (
     Answered,
     ApiRequest,
+    AskStatus,
     ControlAsked,
-    Controlled,
     Download,
     Ended,
     Event,
@@ -32,110 +30,28 @@ from batchgen.core.messages import (
     Step,
     StopAsked,
     StopReason,
-    Submitted,
 )
-from batchgen.core.model import Credits, Instant
-from batchgen.core.policy import Given, Policy, Quoter
+from batchgen.core.model import Instant
+from batchgen.core.policy import Given
 from batchgen.core.resolve import Decision, resolve
-from batchgen.core.steering import Control, ControlKind
-from batchgen.errors import ExitCode, NoRun
-from batchgen.ledger import steering
+from batchgen.errors import ExitCode
 from batchgen.manifest import LoadedManifest
 from batchgen.rivya.wire import compose
 from batchgen.runner import DRAIN, LISTEN, settle
-from tests.simulation.audit import Audit, Broken
-from tests.simulation.disk import Disk
-from tests.simulation.ledgers import LedgerFile
-from tests.simulation.manners import Manners, words
-from tests.simulation.manuscript import Edition
-from tests.simulation.network import Network
-from tests.simulation.timeline import Timeline
-from tests.simulation.troubles import Tally, Trouble
-from tests.simulation.world import World, day_of
-
-SAID = {
-    ControlKind.PAUSE: Trouble.PAUSED,
-    ControlKind.GO: Trouble.WENT_ON,
-    ControlKind.DRAIN: Trouble.DRAINED,
-    ControlKind.BUDGET: Trouble.BUDGET_SAID,
-    ControlKind.RATE: Trouble.RATE_SAID,
-}
-"""As what each thing that a person says is counted, once it was obeyed."""
+from tests.simulation.audit import Broken
+from tests.simulation.orders import Orders
+from tests.simulation.scene import Crash, Errand, Fuse, Scene, nobody, words
+from tests.simulation.troubles import Trouble
+from tests.simulation.world import day_of
 
 SPIN = 200
 """Steps at one instant before we say that the engine runs in circles."""
 
 
-class Crash(Exception):
-    """The process dies here."""
-
-
-@dataclass(slots=True)
-class Fuse:
-    """Counts the points at which a process can die, and lets it die at one of them."""
-
-    dies_at: int | None = None
-    points: int = 0
-
-    def point(self, where: str) -> None:
-        """Pass a point, or die there."""
-        self.points += 1
-        if self.points == self.dies_at:
-            raise Crash(where)
-
-
-@dataclass(slots=True)
-class Scene:
-    """Everything that outlives a process."""
-
-    rng: Random
-    timeline: Timeline
-    world: World
-    network: Network
-    disk: Disk
-    ledger: LedgerFile
-    audit: Audit
-    tally: Tally
-    quoter: Quoter
-    closed_until: Instant = 0.0  # a Retry-After that the ledger has durably
-    sent: deque[tuple[Instant, float]] = field(default_factory=deque)  # when the requests of the last minute left, at which rate
-    budgets: dict[int, Credits] = field(default_factory=dict)  # by root: the budget that a person said last, once it was obeyed
-    log: list[tuple[Instant, str, object]] = field(default_factory=list)
-
-    def say(self, text: str, about: object = "") -> None:
-        """Add a line to the night's log; it is put into words only when somebody reads it."""
-        self.log.append((self.timeline.now, text, about))
-
-    def lines(self, most: int) -> list[str]:
-        """Return the log's end as text."""
-        return [f"{at:16.3f}  {text} {words(about)}"[:300] for at, text, about in self.log[-most:]]
-
-
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """What a process is started for. `resume`: from the ledger alone.
-
-    `signal_after`: seconds until SIGTERM. `said`: what a person says from another shell, each after so many seconds; a pause is
-    always followed by something that ends it, else the run would wait for ever, and rightly.
-    """
-
-    asked: RunAsked
-    policy: Policy
-    editions: Sequence[Edition] = ()
-    signal_after: float | None = None
-    said: Sequence[tuple[float, ControlKind, float]] = ()
-
-    @property
-    def resume(self) -> bool:
-        """True for `batchgen resume`."""
-        return self.asked.command == "resume"
-
-
 class Process:
     """One run of the program."""
 
-    engine_of: type[Engine] = Engine
-    """The real one. What a test puts in its place is broken on purpose, to see that it is found out."""
+    engine: ClassVar[type[Engine]] = Engine
 
     def __init__(self, scene: Scene, errand: Errand, fuse: Fuse) -> None:
         self._scene = scene
@@ -147,13 +63,16 @@ class Process:
         self._requests = 0
         self._deadline: Instant | None = None
         self._stopping = False
+        self._closed_until = scene.closed_until
+        self._key_closed_until: dict[str, Instant] = {}
         self._store = scene.ledger.open()
-        self._run_id = self._root = 0
+        self._run_id = 0
         self._engine: Engine
-        self._manners: Manners
         self._policy = errand.policy
-        self._heard_control = 0
         self.creates = 0
+        self._orders = Orders(scene.audit, scene.ledger, scene.rate, scene.tally)
+        self._drives_since: Instant = 0.0
+        self._newest_control = 0
 
     def live(self) -> Ended | None:
         """Run to the end. None: it died on the way."""
@@ -161,7 +80,8 @@ class Process:
         scene.ledger.before_commit = lambda: self._fuse.point("inside a commit")
         scene.say("-- start", self._errand.asked)
         try:
-            ended = self._begin()
+            with self._store.lock(command=self._errand.asked.command, at=scene.timeline.now):
+                ended = self._begin()
             scene.say("-- ended", ended)
         except Crash as crash:
             scene.tally.crashes += 1
@@ -169,7 +89,9 @@ class Process:
             return None
         finally:
             self._alive = False
-            scene.ledger.before_commit = lambda: None
+            scene.ledger.before_commit = nobody
+            scene.listen = nobody
+            self._orders.over(self._run_id)
         return ended
 
     # ---------------------------------------------------------------- as in app.run, app.resume and app._drive
@@ -182,14 +104,12 @@ class Process:
             until = app._ahead(last.asked.until, now)
             asked = replace(last.asked, command="resume", retry_failed=False, until=until)
             names = [facts.name for facts in store.manifests()]
-            if set(asked.manifests) - set(names):
+            if not last.adopted:
                 return Ended(ExitCode.WRONG_INPUT, "the last run died before its tasks were in the ledger")
             begun = store.begin_run(asked, resumes=last.id, at=now)
             self._fuse.point("run begun")
             finish_only = frozenset(names) - frozenset(asked.manifests)
             self._policy = replace(self._policy, run_budget=asked.budget, max_tasks=asked.max_tasks, until=until)
-            if asked.budget != scene.budgets.get(begun.root, asked.budget):
-                raise Broken(f"the run is resumed with the budget {asked.budget}, a person said {scene.budgets[begun.root]}")
         else:
             begun = store.begin_run(errand.asked, resumes=None, at=now)
             self._fuse.point("run begun")
@@ -197,23 +117,23 @@ class Process:
                 actions = app.actions(cast("LoadedManifest", edition), store, errand.asked)
                 store.adopt(edition.header, actions, run=begun.id, at=now)
                 self._committed(())
+            store.adopted(begun.id)
             names, finish_only = [edition.header.name for edition in errand.editions], frozenset()
         return self._drive(begun, names, finish_only)
 
     def _drive(self, begun: RunFacts, names: Sequence[str], finish_only: frozenset[str]) -> Ended:
         scene, store = self._scene, self._store
-        self._run_id, self._root = begun.id, begun.root
-        self._manners = Manners(self._policy, scene.closed_until, scene.sent)
+        self._run_id = begun.id
         opening = store.open_run(names, run=begun.id, today=day_of(scene.timeline.now), only=begun.asked.only)
         opening = replace(opening, finish_only=finish_only)
-        scene.audit.run_begins(begun.root, self._policy, opening.manifests)
+        kept = scene.audit.run_begins(begun.root, self._policy, opening.manifests)
+        scene.tally.injected[Trouble.BUDGET_KEPT] += kept
         given = Given(scene.quoter, compose, day_of, scene.rng.random)
-        engine = self._engine = self.engine_of(opening, self._policy, given)
+        engine = self._engine = self.engine(opening, self._policy, given)
         if not app._has_work(store, opening):
             ended = settle(engine, store, scene.timeline.now)
         else:
-            self._signal_later()
-            self._steer_later()
+            self._listens()
             ended = self._loop(engine) or STOPS[StopReason.TERMINATE]
         store.end_run(self._run_id, ended, scene.timeline.now)
         self._committed(())
@@ -231,27 +151,33 @@ class Process:
             circles, before = (circles + 1 if now == before else 0), now
             if circles > SPIN:
                 raise Broken(f"the engine makes step after step at one instant: {engine.glimpse()}")
-            self._manners.heard(events, now)
+            self._note_closings(events)
+            controls = [event.control for event in events if isinstance(event, ControlAsked)]
+            for control in controls:
+                self._orders.heard(control, now)
             step = engine.step(now, events)
-            self._do(step)
+            self._carry_out(step)
+            for control in controls:
+                self._orders.check_taken(control)
             if step.ended is not None:
                 return step.ended
             if not self._gather(step, events := []):
                 return None
 
-    def _do(self, step: Step) -> None:
-        """Commit, and only then start what the step asks for."""
+    def _carry_out(self, step: Step) -> None:
+        """First the commit, then the requests."""
         self._commit(step)
-        self._start(step)
+        self._send_off(step)
 
     def _commit(self, step: Step) -> None:
         if step.records:
             self._store.commit(self._run_id, step.records)
-            self._scene.closed_until = self._manners.closed_until
+            self._scene.closed_until = self._closed_until
             self._committed(step.records)
 
-    def _start(self, step: Step) -> None:
+    def _send_off(self, step: Step) -> None:
         for request in step.requests:
+            self._orders.leaves(request)
             self._perform(request)
             self._fuse.point("after a request left")
 
@@ -285,7 +211,7 @@ class Process:
             self._send(request)
 
     def _send(self, request: ApiRequest) -> None:
-        self._manners.leaves(request, self._scene.timeline.now)
+        self._check_manners(request)
         self._engine.sent(self._scene.timeline.now)
         if isinstance(request, SendCreate):
             self.creates += 1
@@ -318,10 +244,25 @@ class Process:
             # Heard a little later: a crash may come between the file and the news of it.
             self._scene.timeline.at(self._scene.timeline.now + self._scene.rng.uniform(0.0, 0.2), lambda: self._hear(done))
 
-    def _signal_later(self) -> None:
-        after = self._errand.signal_after
+    def _listens(self) -> None:
+        """From here on signals and people are heard."""
+        scene, after = self._scene, self._errand.signal_after
+        self._drives_since = scene.timeline.now
+        scene.rate.set(scene.timeline.now, self._policy.requests_per_minute)
+        scene.listen = self._look_soon
         if after is not None:
-            self._scene.timeline.at(self._scene.timeline.now + after, self._signal)
+            scene.timeline.at(scene.timeline.now + after, self._signal)
+
+    def _look_soon(self) -> None:
+        """Something was said; the runner looks every LISTEN seconds, of which only the next look finds anything."""
+        self._fuse.point("after a person said something")
+        looks = (self._scene.timeline.now - self._drives_since) // LISTEN + 1
+        self._scene.timeline.at(self._drives_since + looks * LISTEN, self._look)
+
+    def _look(self) -> None:
+        for control in self._store.controls(self._run_id, self._newest_control) if self._alive else ():
+            self._newest_control = control.id
+            self._hear(ControlAsked(control))
 
     def _signal(self) -> None:
         if self._alive:
@@ -329,57 +270,36 @@ class Process:
             self._deadline = self._scene.timeline.now + DRAIN
             self._mailbox.append(StopAsked(StopReason.TERMINATE))
 
-    def _steer_later(self) -> None:
-        for after, kind, value in self._errand.said:
-            control = Control(0, kind, value)
-            self._scene.timeline.at(self._scene.timeline.now + after, partial(self._steer, control))
-
-    def _steer(self, control: Control) -> None:
-        """Somebody says something, as `batchgen control` does: a process of its own, whose commit is no point of this one's.
-
-        The run looks for it about once a second; here it looks only when there is something.
-        """
-        if not self._alive:
-            return
-        scene, now = self._scene, self._scene.timeline.now
-        scene.say("a person says", control)
-        before, scene.ledger.before_commit = scene.ledger.before_commit, lambda: None
-        try:
-            with self._store._write() as connection:
-                steering.ask(connection, control, now)
-        except NoRun:
-            return  # its end was written just now
-        finally:
-            scene.ledger.before_commit = before
-        scene.timeline.at(now + scene.rng.uniform(0.0, LISTEN), self._listen)
-
-    def _listen(self) -> None:
-        if self._alive:
-            for control in self._store.controls(self._run_id, self._heard_control):
-                self._heard_control = control.id
-                self._hear(ControlAsked(control))
-
     # ---------------------------------------------------------------- watching
 
     def _committed(self, records: Sequence[Record]) -> None:
         for record in records:
             self._scene.say("write", record)
-            match record:
-                case Controlled(control=control):
-                    self._obeyed(control)
-                case Submitted():
-                    self._manners.bought(record)
         self._scene.audit.committed(self._scene.timeline.now)
         self._fuse.point("after a commit")
 
-    def _obeyed(self, control: Control) -> None:
-        """What was said holds from this commit on."""
-        scene = self._scene
-        scene.tally.injected[SAID[control.kind]] += 1
-        policy = self._manners.obeyed(control, scene.timeline.now)
-        if control.kind is ControlKind.BUDGET:
-            scene.budgets[self._root] = int(control.value)
-            scene.audit.budget_said(policy)
+    def _note_closings(self, events: Sequence[Event]) -> None:
+        """Remember until when nothing may leave, as the server said."""
+        now = self._scene.timeline.now
+        for event in events:
+            if not isinstance(event, Answered) or event.answer.retry_after is None:
+                continue
+            until = now + event.answer.retry_after
+            if event.answer.verdict in {Verdict.BUSY, Verdict.DISABLED}:
+                self._closed_until = max(self._closed_until, until)
+            elif isinstance(event.request, SendCreate | AskStatus):
+                self._key_closed_until[event.request.key] = until
+
+    def _check_manners(self, request: ApiRequest) -> None:
+        now = self._scene.timeline.now
+        early = self._closed_until - now
+        if isinstance(request, SendCreate | AskStatus):
+            early = max(early, self._key_closed_until.get(request.key, 0.0) - now)
+        if early > 1e-6:
+            raise Broken(f"{words(request)} leaves {early:g} s before the Retry-After that the server gave")
+        too_many = self._scene.rate.leaves(now)
+        if too_many:
+            raise Broken(too_many)
 
 
 def decide(scene: Scene, task: str, manifest: str, finding: tuple[Decision, str]) -> None:

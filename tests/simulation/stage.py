@@ -10,7 +10,7 @@ from tests.simulation.ledgers import LedgerFile
 from tests.simulation.manuscript import quoter
 from tests.simulation.network import Network
 from tests.simulation.night import MORNING
-from tests.simulation.process import Scene
+from tests.simulation.scene import Scene
 from tests.simulation.timeline import Timeline
 from tests.simulation.troubles import Tally, Weather
 from tests.simulation.world import Rules, World

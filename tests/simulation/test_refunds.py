@@ -13,7 +13,8 @@ from batchgen.core.policy import Policy
 from batchgen.errors import ExitCode
 from tests.simulation.ledgers import LedgerFile
 from tests.simulation.manuscript import CATALOGUE, Edition, Line
-from tests.simulation.process import Errand, Fuse, Process, Scene
+from tests.simulation.process import Process
+from tests.simulation.scene import Errand, Fuse, Scene
 from tests.simulation.stage import scene_of
 from tests.simulation.world import DAY, Purchase, Rules
 

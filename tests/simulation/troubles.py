@@ -66,11 +66,14 @@ class Trouble(StrEnum):
     EDITED = "manifest edited"
     RESTORED = "ledger restored from a backup"
     # a person at another shell
-    PAUSED = "paused"
-    WENT_ON = "told to go on"
-    DRAINED = "drained"
-    BUDGET_SAID = "budget said"
-    RATE_SAID = "rate said"
+    PAUSED = "paused by a person"
+    LET_GO = "let go on by a person"
+    DRAINED = "drained by a person"
+    BUDGET_SAID = "budget changed by a person"
+    BUDGET_BELOW = "budget set below what was spent"
+    BUDGET_KEPT = "resumed with a budget that a person said"
+    RATE_SAID = "rate changed by a person"
+    UNOBEYED = "run over before it obeyed"
 
 
 ANY_REQUEST = (

@@ -14,7 +14,7 @@ from batchgen.cli.group import closing
 from batchgen.cli.options import facts, talk
 from batchgen.cli.screen import Screen
 from batchgen.cli.where import Where, flags_of, settings_for, where
-from batchgen.errors import ExitCode
+from batchgen.errors import ExitCode, Terminated
 from batchgen.report.status import status_document, status_line, status_text
 from batchgen.report.text import to_json
 from batchgen.report.views import View, look
@@ -75,11 +75,11 @@ def watch(screen: Screen, settings: Settings, every: float, *, flags: str) -> Ex
                 screen.out(status_text(view, settings.local) if over else status_line(view, settings.local, time.time()))
             else:
                 painter.draw([[(line, "")] for line in status_text(view, settings.local).splitlines()])
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as signal:
         # Looking on was all that was interrupted: the run goes on.
         if painter is not None:
             painter.wipe()
-        return ExitCode.INTERRUPTED
+        return ExitCode.TERMINATED if isinstance(signal, Terminated) else ExitCode.INTERRUPTED
     return ExitCode.DONE
 
 

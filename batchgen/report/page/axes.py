@@ -50,8 +50,9 @@ class Bins:
 
 
 def round_steps(top: float, most: int = 4) -> list[float]:
-    """Return 0 and round numbers up to the first that is not below `top`."""
-    raw = max(top, 1e-9) / most
+    """Return 0 and round numbers up to the first that is not below `top`; there is one above 0 also where all values are 0."""
+    top = top or float(most)
+    raw = top / most
     scale = 10.0 ** math.floor(math.log10(raw))
     step = next(scale * lead for lead in (1, 2, 2.5, 5, 10) if scale * lead >= raw * (1 - 1e-9))
     return [step * number for number in range(math.ceil(top / step - 1e-9) + 1)]

@@ -157,10 +157,13 @@ def _reason(run: RunFacts) -> str:
 def _figures(view: View, night: Night | None) -> Iterator[tuple[str, str, str]]:
     """Yield what, how much, and what that means."""
     money = view.money
+    if view.manifests:
+        done = sum(part.by_state.get(TaskState.DONE, 0) for part in view.manifests)
+        yield "Tasks done", number(done), f"of {number(sum(sum(part.by_state.values()) for part in view.manifests))} in all"
     if night:
+        yield "Renders this night", number(len(night.rendered)), f"of {counted(len(night.submitted), 'attempt')}"
         spent = number(round(night.spent[-1])) if night.spent else "0"
         yield "Credits this night", spent, f"{number(round(night.held[-1] if night.held else 0))} held"
-        yield "Renders this night", number(len(night.rendered)), f"of {counted(len(night.submitted), 'attempt')}"
     yield "Credits this month", number(money.captured_month), f"{number(money.held_month)} held"
     yield "Credits in all", number(money.captured), f"{number(money.held)} held"
 
