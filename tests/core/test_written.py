@@ -182,7 +182,7 @@ def test_a_late_refund_is_taken_back_once() -> None:
 
 def test_a_spec_is_taken_apart_at_its_own_prompt() -> None:
     """A parameter may be named as the parts are, and a prompt may quote them: what is bought is still the prompt."""
-    params = {"a": [{"x": 1, "prompt": "not this"}], "b": {"y": 1, "references": ["nor these"]}}
+    params = {"k": [{"a": 1, "prompt": "not this"}], "l": {"a": 1, "references": ["nor these"]}}
     spec = Spec("m", 'say ,"prompt":"this","references":[ to me', params, (reference(),))
     head, prompt, tail = parted(spec_text(spec))
     assert json.loads(prompt) == spec.prompt
