@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,6 +91,35 @@ def test_a_start_counts_what_the_ledger_says() -> None:
     assert (refusal.budget, refusal.used) == ("--budget", 5)
 
 
+@pytest.mark.parametrize(
+    ("budget", "policy", "name", "used"),
+    [
+        (Budget(total=9), USUAL, "total of m", 4),
+        (Budget(per_run=9), USUAL, "per_run of m", 3),
+        (Budget(per_day=9), USUAL, "per_day of m", 2),
+        (NO_BUDGET, replace(USUAL, run_budget=9), "--budget", 5),
+        (NO_BUDGET, replace(USUAL, account=AccountBudget(per_day=9)), "the account's per_day", 1),
+        (NO_BUDGET, replace(USUAL, account=AccountBudget(per_month=9)), "the account's per_month", 6),
+    ],
+)
+def test_what_an_earlier_run_used_counts_in_each_scope(budget: Budget, policy: Policy, name: str, used: int) -> None:
+    """A run that goes on where another stopped may use only the rest of each budget, whichever it is."""
+    asked = budgets(budget, policy=policy, spending=Spending({"m": 4}, {"m": 3, "n": 2}, {"m": 2}, 1, 6, TODAY))
+    assert asked.refusal("m", 9 - used) is None
+    refusal = asked.refusal("m", 9 - used + 1)
+    assert refusal is not None
+    assert (refusal.budget, refusal.used) == (name, used)
+
+
+def test_a_month_ends_without_a_limit_on_its_days() -> None:
+    """What a month used is forgotten with the month, and not with a day of it."""
+    asked = budgets(policy=replace(USUAL, account=AccountBudget(per_month=8)), spending=Spending({}, {}, {}, 0, 8, TODAY))
+    asked.roll("2027-01-31")
+    assert asked.refusal("m", 1) is not None
+    asked.roll("2027-02-01")
+    assert asked.refusal("m", 8) is None
+
+
 def test_days_and_months_end() -> None:
     """A new day forgets the days' sums, a new month also the month's; total and run go on."""
     policy = replace(Policy(), account=AccountBudget(per_day=5, per_month=8))
@@ -141,6 +171,26 @@ def test_a_purse_refuses_until_it_knows() -> None:
     purse.answered(15)
     assert purse.refusal(5) is None
     assert "5 credits are free above keep_balance 10" in str(purse.refusal(6))
+
+
+def test_what_is_held_while_the_balance_is_asked_for_is_taken_off_it() -> None:
+    """The answer may be older than each of those holds: all of them are taken off, beside what was open."""
+    purse = Purse(10)
+    purse.asked(4)
+    purse.hold(3)
+    purse.hold(2)
+    purse.answered(100)
+    assert purse.free == 100 - 10 - 4 - 3 - 2
+    purse.hold(1)
+    assert purse.free == 80
+
+
+def test_a_keep_balance_of_nothing_leaves_every_credit_free() -> None:
+    """`keep_balance: 0` spends down to zero."""
+    purse = Purse(0)
+    purse.answered(7)
+    assert purse.refusal(7) is None
+    assert purse.refusal(8) is not None
 
 
 @given(

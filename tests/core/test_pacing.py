@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchgen.core.pacing import LONGEST, SLOWEST, Pace
+from batchgen.core.pacing import LONGEST, SLACK, SLOWEST, Pace
 from tests.core.world import START, no_dice, windows
 
 RATES = [0.1, 1.0, 60.0, 90.0, 600.0, 6000.0, 60000.0]
@@ -91,6 +91,16 @@ def test_a_later_retry_after_of_the_same_burst_counts() -> None:
     pace.slow_down(START, no_dice, after=5.0, sent_at=START - 1.0)
     pace.slow_down(START + 0.1, no_dice, after=30.0, sent_at=START - 1.0)
     assert pace.slow_down(START + 0.2, no_dice, after=1.0, sent_at=START - 1.0) == START + 30.1
+
+
+def test_after_a_429_each_request_keeps_the_greater_distance() -> None:
+    """Half as fast again is what the server asked for: from each request to the next, counted from when it really left."""
+    pace = Pace(60.0, 0.0)
+    pace.slow_down(START, no_dice, after=None, sent_at=START - 1.0)
+    pace.take(START + 100.0)
+    assert pace.next_at >= START + 100.0 + 1.5 - SLACK
+    pace.sent(START + 101.0)
+    assert pace.next_at >= START + 101.0 + 1.5 - SLACK
 
 
 def test_slowing_down_has_an_end_and_recovers() -> None:

@@ -52,6 +52,11 @@ def test_client_request_id_never_changes() -> None:
     assert client_request_id("m", "t", "f" * 64, 1) == "bg-73ac351f72e3e7a63eceec227f1c1be295218e85"
 
 
+def test_half_a_surrogate_pair_has_an_id_too() -> None:
+    """JSON can say half a pair; such a name is one of its own, and no reason to stop."""
+    assert len({client_request_id("m", name, "f" * 64, 1) for name in ("\ud800", "\udfff", "?")}) == 3
+
+
 def test_the_fingerprint_is_what_is_asked() -> None:
     """Model, prompt, params and references' content count; a file's path and name do not, nor the order of params."""
     spec = Spec("m", "p", {"a": "1", "b": 2}, (reference("a"),))

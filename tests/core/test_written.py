@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass, replace
 
@@ -177,3 +178,22 @@ def test_a_late_refund_is_taken_back_once() -> None:
     assert [(record.kind, record.credits) for record in moved] == [(MoneyKind.REFUND, 50)]
     assert refund_of(Answer(Verdict.OK, replace(render, final=55))) == []
     assert refund_of(Answer(Verdict.LOST)) == []
+
+
+def test_a_spec_is_taken_apart_at_its_own_prompt() -> None:
+    """A parameter may be named as the parts are, and a prompt may quote them: what is bought is still the prompt."""
+    params = {"k": [{"a": 1, "prompt": "not this"}], "l": {"a": 1, "references": ["nor these"]}}
+    spec = Spec("m", 'say ,"prompt":"this","references":[ to me', params, (reference(),))
+    head, prompt, tail = parted(spec_text(spec))
+    assert json.loads(prompt) == spec.prompt
+    assert Frames().spec(head, prompt, tail) == spec
+
+
+def test_tasks_are_read_with_their_places() -> None:
+    """The position decides the order, the line is where a person finds the task."""
+    spec = a_task("t").spec
+    rows = [ready_of(f"t{n}", spec, f"m/t{n}", 7 + n) for n in range(2)]
+    assert [(task.id, task.output, task.position, task.line) for task in Frames().tasks("m", rows)] == [
+        ("t0", "m/t0", 0, 7),
+        ("t1", "m/t1", 1, 8),
+    ]

@@ -33,6 +33,7 @@ from batchgen.core.model import Credits, Instant, Manifest, MediaKind, Output, R
 from batchgen.core.policy import Given, Policy, Quote
 from batchgen.core.pricing import price_key
 from tests.core.book import Book, calendar
+from tests.core.tally import Tally, tally
 
 START = 1_800_000_000.0
 """2027-01-15 08:00 UTC: an instant like those of real nights."""
@@ -222,6 +223,7 @@ class Run:
     book: Book
     world: World
     engine: Engine
+    began: Tally = field(default_factory=Tally)
     ended: Ended | None = None
     now: Instant = START
     steps: int = 0
@@ -264,7 +266,7 @@ def drive(book: Book, world: World | None = None, policy: Policy = FAST, stage: 
     opening = replace(book.opening(stage.now, only=stage.only), finish_only=stage.finish_only, render_times=stage.render_times)
     opening = replace(opening, prices={**stage.prices, **opening.prices})
     engine = Engine(opening, policy, Given(stage.quoter, compose, calendar, stage.dice))
-    run = Run(book, world, engine, now=stage.now)
+    run = Run(book, world, engine, tally(book), now=stage.now)
     coming: list[tuple[Instant, int, Event]] = [(stage.now + at, n, event) for n, (at, event) in enumerate(stage.inject.items())]
     heapq.heapify(coming)
     events: list[Event] = []
@@ -277,7 +279,7 @@ def drive(book: Book, world: World | None = None, policy: Policy = FAST, stage: 
 def _one_step(run: Run, stage: Stage, events: list[Event], coming: list[tuple[Instant, int, Event]]) -> bool:
     """Take one step; True when the run is over. Leaves the clock at the next instant at which something happens."""
     step = run.engine.step(run.now, list(events))
-    run.engine.glimpse()
+    seen = run.engine.glimpse()
     events.clear()
     run.steps += 1
     assert run.steps < MOST_STEPS, "the run never ends"
@@ -285,6 +287,7 @@ def _one_step(run: Run, stage: Stage, events: list[Event], coming: list[tuple[In
     if death == "before":
         return True
     run.book.commit(step.records)
+    run.began.check(run.book, seen, run.now)
     run.budgets.append((run.now, sum(a.used for a in run.book.attempts.values())))
     if death == "after":
         return True
