@@ -22,12 +22,14 @@ ROOT = Path(__file__).parents[2]
 GOOD = Bill(bought=9, twice=0, charged=171, booked=171, open=0, done=9, files=9, lost=0, broken=0, sent=40, refused=0)
 
 
-def installed(folder: Path) -> Path:
-    """Build the wheel, install it into an environment of its own, and return that one's `bin`. Needs no network.
+@pytest.fixture(scope="module")
+def batchgen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel, install it into an environment of its own, and return the program there. Needs no network.
 
     What batchgen depends on is taken from the environment of the tests; batchgen itself is not, since it is linked there
     by a `.pth` file, which counts only in an environment's own folder.
     """
+    folder = tmp_path_factory.mktemp("wheel")
     python = folder / "venv" / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     offline = ["--no-deps", "--no-index"]
@@ -40,24 +42,37 @@ def installed(folder: Path) -> Path:
         [str(python), "-c", "import batchgen; print(batchgen.__file__)"], cwd=folder, env={}, capture_output=True, text=True, check=True
     )
     assert Path(where.stdout.strip()).is_relative_to(site)
-    return python.parent
+    return python.with_name("batchgen")
 
 
-def test_the_promises_hold_here(tmp_path: Path) -> None:
+def test_a_first_workspace_runs_from_the_wheel(batchgen: Path, tmp_path: Path) -> None:
+    """What `init` writes, the schemas and the page's templates are in it."""
+    home = tmp_path / "spring"
+    for words in (
+        ["init", str(home)],
+        ["run", str(home / "manifests/first.yaml"), "--sandbox", "--yes", "--quiet"],
+        ["report", "--sandbox", "--html", "report.html", "--quiet"],
+        ["schema", "plan"],
+    ):
+        done = subprocess.run(
+            [str(batchgen), *words], cwd=home if home.exists() else tmp_path, env={}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["$schema"]
+    assert "<html" in (home / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_promises_hold_here(batchgen: Path, tmp_path: Path) -> None:
     """Installed from the wheel, in an empty folder, without a key: exit 0, one line for each promise, and nothing is left behind."""
-    (tmp_path / "build").mkdir()
-    batchgen = installed(tmp_path / "build") / "batchgen"
-    empty = tmp_path / "empty"
-    empty.mkdir()
     command = [str(batchgen), "selftest", "--quick", "--json", "--seed", "7"]
-    environ = {"PATH": "/usr/bin:/bin", "TMPDIR": str(empty)}
-    done = subprocess.run(command, cwd=empty, env=environ, capture_output=True, text=True, check=False)
+    environ = {"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     jsonschema.validate(document, json.loads((ROOT / "schemas/selftest.schema.json").read_text(encoding="utf-8")))
     assert (document["seed"], document["holds"], len(document["proofs"])) == (7, True, 5)
     assert all(line.startswith("holds") for line in done.stderr.splitlines())
-    assert list(empty.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_good_bill() -> None:
