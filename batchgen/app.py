@@ -228,7 +228,7 @@ async def fetch(settings: Settings, manifest: str, only: str, *, watch: Watch) -
         census = take_census(ledger, settings.outputs, wanted)
         names = [manifest] if manifest else list(manifests)
         if not census.losses and not any(manifests[name].by_state.get(TaskState.RENDERED) for name in names):
-            return Fetched(census, Ended(ExitCode.DONE, "every file is in its place"))
+            return Fetched(census, Ended(ExitCode.DONE, "every file of the renders that tasks have now is in its place"))
         now = _clock(ledger).now()
         # It counts on the last run, so that `resume` goes on as that one was asked to.
         begun = ledger.begin_run(replace(last.asked, command="fetch"), resumes=last.id, at=now)

@@ -15,7 +15,7 @@ def verdict(desk: Desk, lanes: Iterable[Lane]) -> Ended:
     if desk.undelivered:
         return Ended(ExitCode.UNAVAILABLE, desk.undelivered)
     if desk.in_doubt:
-        return Ended(ExitCode.IN_DOUBT, f"{desk.in_doubt} attempts are in doubt")
+        return Ended(ExitCode.IN_DOUBT, f"{desk.in_doubt} attempt{'s are' if desk.in_doubt != 1 else ' is'} in doubt")
     for lane in lanes:
         if lane.broken:
             return Ended(ExitCode.SOME_FAILED, f"manifest {lane.manifest.name} was stopped: {lane.stopped}")

@@ -48,7 +48,11 @@ def test_missing_and_damaged_files_come_back(cli: Cli, manifest: Write, workspac
     assert {name: (renders / name).read_bytes() for name in before} == before
     assert b"edited by hand" in {path.read_bytes() for path in renders.glob("t2*.mp4")}
     again = cli("fetch", "--sandbox")
-    assert (again.code, "3 files looked at" in again.out, "every file is in its place" in again.out) == (0, True, True)
+    assert (again.code, "3 files looked at" in again.out, "every file of the renders that tasks have now is in its place" in again.out) == (
+        0,
+        True,
+        True,
+    )
     assert bought(workspace) == 3
     assert cli("ledger", "check", "--sandbox").code == 0
     with Store.open(workspace / ".batchgen/sandbox/ledger.sqlite3", SANDBOX_ADDRESS, read_only=True) as ledger:

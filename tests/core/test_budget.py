@@ -171,6 +171,8 @@ def test_a_purse_refuses_until_it_knows() -> None:
     purse.answered(15)
     assert purse.refusal(5) is None
     assert "5 credits are free above keep_balance 10" in str(purse.refusal(6))
+    purse.answered(2)
+    assert str(purse.refusal(1)).startswith("0 credits are free"), "below keep_balance nothing is free, and not less than nothing"
 
 
 def test_what_is_held_while_the_balance_is_asked_for_is_taken_off_it() -> None:

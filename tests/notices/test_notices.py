@@ -71,7 +71,7 @@ DONE = Ended(ExitCode.DONE, "everything asked for is done")
         (Ended(ExitCode.STOPPED_EARLY, DRAINED), Occasion.SUCCESS, ""),
         (Ended(ExitCode.STOPPED_EARLY, "the budget --budget is 5 credits"), Occasion.BUDGET, ""),
         (Ended(ExitCode.STOPPED_EARLY, "the account has too few credits"), Occasion.BUDGET, ""),
-        (Ended(ExitCode.IN_DOUBT, "1 attempts are in doubt"), Occasion.IN_DOUBT, "/fail"),
+        (Ended(ExitCode.IN_DOUBT, "1 attempt is in doubt"), Occasion.IN_DOUBT, "/fail"),
         (Ended(ExitCode.SOME_FAILED, "3 tasks failed"), Occasion.FAILURE, "/fail"),
         (Ended(ExitCode.UNAVAILABLE, "away"), Occasion.FAILURE, "/fail"),
         (Ended(ExitCode.TERMINATED, "SIGTERM"), Occasion.FAILURE, "/fail"),
