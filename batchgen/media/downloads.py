@@ -1,13 +1,12 @@
 """Downloads, joined: look whether it is there, fetch, check, place. `core.ports.Media`.
 
-Everything that touches the disk runs in worker threads, as does `owner`: once before the transfer and once after it, since
-each change of threads costs as much as the work of a small file. At most `Limits.at_once` transfers run at a time; two
-downloads of one name never do, and one file at a time gets its name.
+Everything that touches the disk runs in worker threads, as does `owner`: a visit before the transfer and one after it, each
+together with the visits of other downloads, and the blocks of a large result as they come. At most `Limits.at_once` transfers
+run at a time; two downloads of one name never do.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import Self
 from weakref import WeakValueDictionary
 
 import anyio
-from anyio import to_thread
 
 from batchgen.core.messages import DiskTrouble, Download, Downloaded
 from batchgen.core.ports import Owner
@@ -26,6 +24,7 @@ from batchgen.media.part import Part, forget
 from batchgen.media.place import Content, Shelf, adopt, names_of, place
 from batchgen.media.sniff import HEAD, kind_of
 from batchgen.media.trouble import Trouble, of_disk
+from batchgen.media.visits import Steps, Visits
 from batchgen.transport import Wire
 
 
@@ -58,7 +57,7 @@ class Downloads:
         self._root = root
         self._fetcher = Fetcher(allow_loopback=allow_loopback, max_bytes=self._limits.max_bytes, resolver=resolver, transport=transport)
         self._transfers = anyio.Semaphore(self._limits.at_once)
-        self._placing = threading.Lock()
+        self._visits = Visits()
         self._names: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
 
     async def __aenter__(self) -> Self:
@@ -83,19 +82,12 @@ class Downloads:
                 return Downloaded(request, trouble=DiskTrouble.DISK, message=str(of_disk(error)))
 
     async def _save(self, request: Download, owner: Owner) -> Downloaded:
-        found = await to_thread.run_sync(_look, Shelf(self._root), request, owner)
+        found = await self._visits.make(_look(Shelf(self._root), request, owner))
         if isinstance(found, Downloaded):
             return found
         if not found.complete:
             await self._fetch(request.url, found)
-        return await to_thread.run_sync(self._shelve, found, request, owner)
-
-    def _shelve(self, part: Part, request: Download, owner: Owner) -> Downloaded:
-        content = _complete(part)
-        with self._placing:
-            event = _place(Shelf(self._root), request, content, owner)
-        part.discard()
-        return event
+        return await self._visits.make(_shelve(Shelf(self._root), found, request, owner))
 
     async def _fetch(self, url: str, part: Part) -> None:
         async with self._transfers:
@@ -110,32 +102,32 @@ def _part_paths(shelf: Shelf, request: Download) -> Iterator[Path]:
     return (shelf.path(f"{name}.part") for name in names_of(request))
 
 
-def _look(shelf: Shelf, request: Download, owner: Owner) -> Downloaded | Part:
+def _look(shelf: Shelf, request: Download, owner: Owner) -> Steps[Downloaded | Part]:
     """Return the file if an earlier try finished it, else the part that it grows in."""
     if found := adopt(shelf, request, owner):
         # a crash between the last rename and the note's removal left the note
         forget(next(_part_paths(shelf, request)), key=request.key, index=request.index)
         return found
-    shelf.make_room_for(request.stem)
+    yield from shelf.make_room_for(request.stem)
     return Part.claim(_part_paths(shelf, request), key=request.key, index=request.index)
 
 
 def _complete(part: Part) -> Content:
     """Check that a whole part is media. A page of text is thrown away: another try may bring the render."""
-    part.settle()
     kind = kind_of(part.head(HEAD), part.note.mime) if part.size else None
     if kind is None:
         what = f"{part.size} bytes that are a page of text and no media" if part.size else "an empty file"
         part.discard()
         raise Trouble(DiskTrouble.CUT, f"the server sent {what}")
+    part.settle()
     return Content(part.path, part.sha256, part.size, kind)
 
 
-def _place(shelf: Shelf, request: Download, content: Content, owner: Owner) -> Downloaded:
-    steps = place(shelf, request, content, owner)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            event: Downloaded = done.value
-            return event
+def _shelve(shelf: Shelf, part: Part, request: Download, owner: Owner) -> Steps[Downloaded]:
+    try:
+        event = yield from place(shelf, request, _complete(part), owner)
+    except (Trouble, OSError):
+        part.abandon()
+        raise
+    part.named()
+    return event

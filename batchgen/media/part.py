@@ -5,9 +5,9 @@ before the part file, and its count only after an fsync of the data: so after a 
 resumed from bytes that are really there and never from zeros that a file system left behind. A part file without our
 note is not ours and is left alone.
 
-Most results are small and whole at once: such a one is held in memory until it gets its name. The first note is then not
-made durable, and none is written of a part that is complete, because each fsync costs more than fetching 20 KB does. A
-power cut may leave such a note empty; that is ours.
+Most results are small and whole at once: such a one is held in memory until it gets its name, and needs no note, since it
+would be fetched again. The first note is not made durable, and none is written of a part that is complete: each new file
+and each fsync costs more than fetching 20 KB does. A power cut may leave such a note empty; that is ours.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ CHECKPOINT = 16 * 1024 * 1024
 """Bytes after which data and note are made durable: what a power cut can cost. An fsync takes some milliseconds."""
 
 BLOCK = 1024 * 1024
+
+FRESH = os.O_CREAT | os.O_TRUNC
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +53,42 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_durably(path: Path, text: str) -> None:
-    """Replace a file of ours whole, or leave it as it was.
-
-    The name in between is made of the final one, so that a crash leaves at most one behind and a repeat takes it away.
-    """
-    between = path.with_name(f".bg-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:20]}.tmp")
-    handle = os.open(between, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+def write_bytes(path: Path, data: bytes, *, at: int = 0, fresh: bool = True, durably: bool = True) -> None:
+    """Write into a file from byte `at`; a `fresh` one is made, or emptied first. Follows no link."""
+    handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | (FRESH if fresh else 0), 0o666)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(text.encode("utf-8", "backslashreplace"))
-            file.flush()
-            os.fsync(file.fileno())
+        rest = memoryview(data)
+        while rest:
+            written = os.pwrite(handle, rest, at)
+            rest, at = rest[written:], at + written
+        if durably:
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def between_of(path: Path) -> Path:
+    """Return where a file is written before it gets its name.
+
+    It is made of that name, so that a crash leaves at most one behind and a repeat takes it away.
+    """
+    return path.with_name(f".bg-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:20]}.tmp")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file of ours whole, or leave it as it was. Its name lasts once the folder is synced."""
+    between = between_of(path)
+    try:
+        write_bytes(between, text.encode("utf-8", "backslashreplace"))
         between.replace(path)
     except OSError:
         between.unlink(missing_ok=True)
         raise
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Replace a file of ours whole and durably, or leave it as it was."""
+    write_whole(path, text)
     sync_folder(path.parent)
 
 
@@ -102,10 +124,11 @@ def forget(path: Path, *, key: str, index: int) -> None:
 
 
 class Part:
-    """One part file, while it grows. `size` counts the bytes in it, all of them hashed."""
+    """One part file, while it grows. `size` counts the bytes in it, all of them hashed. `clean`: nothing is on the disk."""
 
-    def __init__(self, path: Path, note: Note) -> None:
+    def __init__(self, path: Path, note: Note, *, clean: bool) -> None:
         self.path = path
+        self._clean = clean
         self.note = note
         self.size = 0
         self._digest = hashlib.sha256()
@@ -121,7 +144,7 @@ class Part:
             note = read_note(note_path(path))
             if note or not (os.path.lexists(path) or os.path.lexists(note_path(path))):
                 same = note is not None and (note.client_request_id, note.index) == (key, index)
-                return cls(path, note if note and same else Note(key, index))
+                return cls(path, note if note and same else Note(key, index), clean=note is None)
         raise Trouble(DiskTrouble.DISK, "every name for the unfinished file is taken by files that are not ours")
 
     @property
@@ -142,36 +165,32 @@ class Part:
 
     def append(self, data: bytes, *, last: bool = False) -> None:
         """Add bytes; now and then, and with the `last`, make them durable."""
-        made = 0
-        if self._fresh:
+        fresh, self._fresh, self._clean = self._fresh, False, False
+        if fresh:
             self._write_note(durably=False)
-            made = os.O_CREAT | os.O_TRUNC
-            self._fresh = False
-        with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | made, 0o666), "wb") as file:
-            file.seek(self.size)
-            file.write(data)
-            self._digest.update(data)
-            self.size += len(data)
-            if last:
-                file.flush()
-                os.fsync(file.fileno())
-                self._synced = self.size
+        write_bytes(self.path, data, at=self.size, fresh=fresh, durably=last)
+        self._digest.update(data)
+        self.size += len(data)
+        if last:
+            self._synced = self.size
         if self.size - self._synced >= CHECKPOINT:
             self.sync()
 
     def hold(self, data: bytes) -> bool:
         """Take all bytes of a small result at once, into memory, if these are they; `settle` writes them. Changes nothing if not."""
-        if not data or self.size or len(data) != self.note.total or len(data) > BLOCK:
+        if not self._clean or not data or len(data) != self.note.total or len(data) > BLOCK:
             return False
         self._held = data
+        self._digest.update(data)
+        self.size = len(data)
         return True
 
     def settle(self) -> None:
         """Make all that has come durable, also what is held."""
         if self._held:
-            held, self._held = self._held, b""
-            self.append(held, last=True)
-            self.sync(noted=False)  # it gets its name at once, or is fetched again
+            self.path = between_of(self.path)
+            write_bytes(self.path, self._held)
+            self._held = b""
         else:
             self.sync()
 
@@ -189,13 +208,26 @@ class Part:
 
     def head(self, size: int) -> bytes:
         """Return the first bytes."""
+        if self._held:
+            return self._held[:size]
         with self.path.open("rb") as file:
             return file.read(size)
+
+    def named(self) -> None:
+        """Hear that the bytes have their name: what is left to remove is the note."""
+        if not self._clean:
+            note_path(self.path).unlink(missing_ok=True)
+
+    def abandon(self) -> None:
+        """Hear that the bytes get no name now. Those that a note describes wait for the next try; others would stay for nothing."""
+        if self._clean:
+            self.path.unlink(missing_ok=True)
 
     def discard(self) -> None:
         """Remove what was fetched. The note goes last: it is what says that the part is ours."""
         self.path.unlink(missing_ok=True)
         note_path(self.path).unlink(missing_ok=True)
+        self._clean = True
         self.note = Note(self.note.client_request_id, self.note.index)
         self.size, self._synced, self._digest = 0, 0, hashlib.sha256()
         self._fresh, self._held = False, b""
@@ -218,4 +250,4 @@ class Part:
         if durably:
             write_durably(note_path(self.path), text)
         else:
-            note_path(self.path).write_text(text, encoding="utf-8")
+            write_bytes(note_path(self.path), text.encode(), durably=False)

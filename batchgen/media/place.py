@@ -16,18 +16,20 @@ again, and says again what it displaced until the ledger knows.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from batchgen.core.messages import DiskTrouble, Displaced, Download, Downloaded
 from batchgen.core.model import Output
 from batchgen.core.ports import Owner
-from batchgen.media.part import hash_of, sync_folder, write_durably
+from batchgen.media.part import hash_of, sync_folder, write_durably, write_whole
 from batchgen.media.sniff import Kind
 from batchgen.media.trouble import Trouble
+from batchgen.media.visits import Steps
 
 TRIES = 100
 """Names that are tried before we say that all are taken."""
@@ -62,28 +64,37 @@ class Shelf:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._inside: set[Path] = set()  # folders that were seen to lead nowhere else
+        self._paths: dict[str, Path] = {}
 
     def path(self, name: str) -> Path:
         """Return where a name is. Raises Trouble for one that leads outside, by itself or through a symbolic link."""
+        if known := self._paths.get(name):
+            return known
         pure = PurePosixPath(name)
         if not pure.name or pure.is_absolute() or ".." in pure.parts or "\0" in name:
             raise Trouble(DiskTrouble.DISK, f"the output {name!r} is not inside the outputs folder")
         path = self.root / pure
         if path.parent not in self._inside:
-            if not path.parent.resolve().is_relative_to(self.root.resolve()):
+            if not self._leads_inside(path.parent):
                 raise Trouble(DiskTrouble.DISK, f"the output {name!r} leads through a link outside the outputs folder {self.root}")
             self._inside.add(path.parent)
+        self._paths[name] = path
         return path
 
-    def make_room_for(self, name: str) -> None:
-        """Make the folders above a name, durably."""
+    def _leads_inside(self, folder: Path) -> bool:
+        """Whether a folder is in ours: by its name if no link is on the way, else by where it leads."""
+        on_the_way = itertools.takewhile(lambda place: place != self.root, (folder, *folder.parents))
+        return not any(map(Path.is_symlink, on_the_way)) or folder.resolve().is_relative_to(self.root.resolve())
+
+    def make_room_for(self, name: str) -> Steps[None]:
+        """Make the folders above a name."""
         folder = self.path(name).parent
         if folder.is_dir():
             return
         missing = [place for place in (folder, *folder.parents) if not place.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         for place in reversed(missing):
-            sync_folder(place.parent)
+            yield place.parent
 
     def exists(self, name: str) -> bool:
         """Whether anything is at a name, also a link to nowhere."""
@@ -135,8 +146,8 @@ def adopt(shelf: Shelf, request: Download, owner: Owner) -> Downloaded | None:
     return None
 
 
-def place(shelf: Shelf, request: Download, content: Content, owner: Owner) -> Generator[str, None, Downloaded]:
-    """Give a complete part its name, step by step; yields after each change on the disk. Returns the event."""
+def place(shelf: Shelf, request: Download, content: Content, owner: Owner) -> Steps[Downloaded]:
+    """Give a complete part its name, step by step. Returns the event."""
     room = ((name, _older(shelf, request, name, content, owner)) for name in names_of(request))
     name, older = next((found for found in room if found[1] is not None), ("", None))
     if older is None:
@@ -146,11 +157,10 @@ def place(shelf: Shelf, request: Download, content: Content, owner: Owner) -> Ge
     if shelf.exists(output.path) and not shelf.holds(output.path, content.sha256):
         yield from _set_aside(shelf, name, content.kind.suffix)
     displaced = Displaced(older.before, older.after) if older.after else None
-    write_durably(shelf.path(f"{name}.json"), _sidecar_text(request, output, displaced))
-    yield "sidecar written"
+    write_whole(shelf.path(f"{name}.json"), _sidecar_text(request, output, displaced))
+    yield content.path.parent
     content.path.replace(shelf.path(output.path))
-    sync_folder(content.path.parent)
-    yield "file placed"
+    yield content.path.parent
     return Downloaded(request, output, displaced, message=_words(request, output.path))
 
 
@@ -234,7 +244,8 @@ def _room_for(shelf: Shelf, name: str, before: str, known: tuple[str, int]) -> s
     return ""
 
 
-def _make_way(shelf: Shelf, name: str, older: _Older) -> Generator[str, None, None]:
+def _make_way(shelf: Shelf, name: str, older: _Older) -> Steps[None]:
+    """Move an older output of ours. No visit that comes in between may see half of it."""
     if not older.after or not shelf.exists(older.before):
         return
     document = shelf.sidecar(name)
@@ -242,19 +253,19 @@ def _make_way(shelf: Shelf, name: str, older: _Older) -> Generator[str, None, No
         moved = {**document, "file": {**_facts(document), "path": older.after}}
         after = PurePosixPath(older.after)
         write_durably(shelf.path(str(after.with_suffix(".json"))), _pretty(moved))
-        yield "older sidecar copied"
+        yield None
     shelf.move(older.before, older.after)
-    yield "older file moved"
+    yield None
 
 
-def _set_aside(shelf: Shelf, name: str, suffix: str) -> Generator[str, None, None]:
+def _set_aside(shelf: Shelf, name: str, suffix: str) -> Steps[None]:
     """Keep what stands at our name but is no longer what we wrote: somebody worked on it, or the disk damaged it."""
     free = (path for stem in _numbered(f"{name}.changed") if not shelf.exists(path := f"{stem}{suffix}"))
     aside = next(free, "")
     if not aside:
         raise Trouble(DiskTrouble.DISK, f"{name}{suffix} was changed, and every name beside it is taken")
     shelf.move(f"{name}{suffix}", aside)
-    yield "changed file set aside"
+    yield None
 
 
 def _facts(document: Document) -> Document:

@@ -245,7 +245,7 @@ async def test_part_that_is_whole_already(tmp_path: Path, wish: Wish) -> None:
 def prepare(path: Path, note: Note, data: bytes) -> None:
     """Leave a part behind as a killed process would."""
     path.parent.mkdir(exist_ok=True)
-    part = Part(path, note)
+    part = Part(path, note, clean=True)
     part.begin(note)
     part.append(data)
     part.sync()
@@ -557,7 +557,7 @@ async def test_no_proxy_for_this_machine(tmp_path: Path, wish: Wish, monkeypatch
 # ---------------------------------------------------------------- the disk
 
 
-@pytest.mark.parametrize("stem", ["taken/hero", "launch/" + "x" * 250, "../out"])
+@pytest.mark.parametrize("stem", ["taken/hero", "launch/" + "x" * 256, "../out"])
 async def test_names_that_the_disk_does_not_take(tmp_path: Path, wish: Wish, stem: str) -> None:
     """A file where a folder should be, a name too long, a way out: trouble with the disk, in plain words."""
     put(tmp_path / "taken", b"a file")
@@ -566,6 +566,7 @@ async def test_names_that_the_disk_does_not_take(tmp_path: Path, wish: Wish, ste
         event = await media.save(wish(server.url, stem=stem), nobody)
     assert event.trouble is DiskTrouble.DISK
     assert any(words in event.message for words in ("a file stands", "too long", "not inside"))
+    assert names(tmp_path) == {"taken"}
 
 
 FULL = """

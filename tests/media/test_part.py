@@ -8,28 +8,52 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.media.part import BLOCK, Note, Part, read_note
+from batchgen.media.part import BLOCK, Note, Part, between_of
 
 
 def begun(folder: Path, *, total: int | None) -> Part:
     """Return a part of which the server has told the size."""
-    part = Part(folder / "a.part", Note("bg-1", 0))
+    part = Part(folder / "a.part", Note("bg-1", 0), clean=True)
     part.begin(replace(part.note, total=total))
     return part
 
 
 def test_a_small_result_is_held_until_it_is_settled(tmp_path: Path) -> None:
-    """Nothing is on the disk before; then all of it is, hashed, under a note that says whose it is."""
+    """Nothing is on the disk before; then all of it is, hashed, in one file that the next try takes over, and without a note."""
     part = begun(tmp_path, total=3)
     assert part.hold(b"abc")
     assert not list(tmp_path.iterdir())
     part.settle()
-    assert (tmp_path / "a.part").read_bytes() == b"abc"
-    assert (part.size, part.note.durable, part.complete) == (3, 3, True)
-    assert part.sha256 == hashlib.sha256(b"abc").hexdigest()
-    note = read_note(tmp_path / "a.part.json")
-    assert note is not None
-    assert note.client_request_id == "bg-1"
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"abc"]
+    assert part.path == between_of(tmp_path / "a.part")
+    assert (part.size, part.complete, part.sha256) == (3, True, hashlib.sha256(b"abc").hexdigest())
+    again = begun(tmp_path, total=2)
+    assert again.hold(b"xy")
+    again.settle()
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"xy"]
+
+
+def test_bytes_that_get_no_name_stay_only_with_a_note(tmp_path: Path) -> None:
+    """What was held would be fetched again, so it goes; what grew in the part is continued by the next try."""
+    part = begun(tmp_path, total=3)
+    assert part.hold(b"abc")
+    part.settle()
+    part.abandon()
+    assert not list(tmp_path.iterdir())
+    part = begun(tmp_path, total=3)
+    part.append(b"abc", last=True)
+    part.settle()
+    part.abandon()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.part", "a.part.json"]
+
+
+def test_what_an_earlier_try_left_is_written_over(tmp_path: Path) -> None:
+    """A part that is on the disk is not passed by: else it and its note would stay for ever."""
+    left = begun(tmp_path, total=None)
+    left.append(b"ab")
+    part = Part.claim([tmp_path / "a.part"], key="bg-1", index=0)
+    part.begin(replace(part.note, total=3))
+    assert not part.hold(b"abc")
 
 
 def test_what_is_held_is_dropped_with_the_part(tmp_path: Path) -> None:

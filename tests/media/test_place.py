@@ -42,7 +42,7 @@ def run(root: Path, request: Download, owner: Owner, *, result: tuple[bytes, str
     content, suffix = result
     if found := adopt(shelf, request, owner):
         return found
-    shelf.make_room_for(request.stem)
+    list(shelf.make_room_for(request.stem))
     part = shelf.path(f"{request.stem}.part")
     part.write_bytes(content)
     rest = place(shelf, request, Content(part, sha(content), len(content), Kind("video/mp4", suffix)), owner)
