@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -35,14 +36,25 @@ QUICK = PollPolicy(first=0.001, every=0.001, slowest=0.01)
 
 
 class Commits:
-    """Counts the ledger's durable commits in this process."""
+    """Counts the ledger's durable commits in this process, and the processor's seconds that went into them."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count, self.cpu = 0, 0.0
+        self._begun: dict[int, float] = {}  # by thread
+        sa.event.listen(sa.Engine, "begin", self._begin)
         sa.event.listen(sa.Engine, "commit", self._note)
+        sa.event.listen(sa.Pool, "checkin", self._over)
+
+    def _begin(self, connection: sa.Connection) -> None:
+        if connection.get_execution_options().get(WRITES):
+            self._begun[threading.get_ident()] = time.thread_time()
 
     def _note(self, connection: sa.Connection) -> None:
         self.count += bool(connection.get_execution_options().get(WRITES))
+
+    def _over(self, *_: object) -> None:
+        begun = self._begun.pop(threading.get_ident(), None)
+        self.cpu += time.thread_time() - begun if begun is not None else 0.0
 
 
 def write_manifest(folder: Path, tasks: int) -> Path:
@@ -72,10 +84,11 @@ def ours(said: argparse.Namespace) -> dict[str, object]:
         in_flight=said.in_flight,
         poll=PollPolicy(said.poll, said.poll, max(said.poll, 0.01)) if said.poll else QUICK,
     )
-    commits, cpu, begun = Commits(), time.process_time(), time.perf_counter()
+    commits, cpu, loop, begun = Commits(), time.process_time(), time.thread_time(), time.perf_counter()
     ended = anyio.run(partial(app.run, app.check([manifest]), settings, RunAsked("run", ("m",)), watch=silent))
     seconds = time.perf_counter() - begun
-    return {"seconds": seconds, "cpu": time.process_time() - cpu, "commits": commits.count, "code": int(ended.code), "reason": ended.reason}
+    spent = {"cpu": time.process_time() - cpu, "loop": time.thread_time() - loop, "ledger": commits.cpu}
+    return {"seconds": seconds, **spent, "commits": commits.count, "code": int(ended.code), "reason": ended.reason}
 
 
 def bare(said: argparse.Namespace) -> dict[str, object]:
