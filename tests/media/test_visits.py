@@ -25,16 +25,18 @@ def writes(folder: Path, name: str, told: list[str]) -> Steps[str]:
     return name
 
 
+def waits(begun: threading.Event, hold: threading.Event) -> Steps[str]:
+    """Keep the disk busy."""
+    begun.set()
+    assert hold.wait(10)
+    yield from ()
+    return "waited"
+
+
 async def make_all(visits: Visits, *steps: Steps[str]) -> list[str | Exception]:
     """Make visits at once, while another holds them up, so that they go together; return what each found or raised."""
     found: dict[int, str | Exception] = {}
     hold, begun = threading.Event(), threading.Event()
-
-    def first() -> Steps[str]:
-        begun.set()
-        assert hold.wait(10)
-        yield from ()
-        return "first"
 
     async def make(number: int, one: Steps[str]) -> None:
         try:
@@ -43,7 +45,7 @@ async def make_all(visits: Visits, *steps: Steps[str]) -> list[str | Exception]:
             found[number] = error
 
     async with anyio.create_task_group() as group:
-        group.start_soon(make, -1, first())
+        group.start_soon(make, -1, waits(begun, hold))
         await anyio.to_thread.run_sync(begun.wait)
         for number, one in enumerate(steps):
             group.start_soon(make, number, one)
@@ -115,14 +117,8 @@ async def test_a_visit_that_is_given_up_while_it_waits_is_not_made(tmp_path: Pat
     visits, told = Visits(), list[str]()
     hold, begun = threading.Event(), threading.Event()
 
-    def slow() -> Steps[str]:
-        begun.set()
-        assert hold.wait(10)
-        yield from ()
-        return "slow"
-
     async with anyio.create_task_group() as group:
-        group.start_soon(visits.make, slow())
+        group.start_soon(visits.make, waits(begun, hold))
         await anyio.to_thread.run_sync(begun.wait)
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as inner:
