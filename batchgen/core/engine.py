@@ -385,7 +385,7 @@ class Engine:
         if self._desk.halted:
             return self._desk.halted.reason
         reasons = (lane.held_back for lane in self._submissions.lanes.values())
-        return self._submissions.closed or (PAUSED if self._desk.paused else next(filter(None, reasons), ""))
+        return self._submissions.closed or (PAUSED if self._desk.paused else self._submissions.backlog or next(filter(None, reasons), ""))
 
 
 def _utc(at: Instant) -> str:

@@ -34,6 +34,7 @@ class Flights:
         self._sends: deque[str] = deque()
         self._polls: list[tuple[Instant, int, str]] = []  # a heap, by when a look is hardly wasted any more
         self._downloads: deque[tuple[str, int]] = deque()
+        self._unsaved: set[str] = set()  # renders of which files are missing, and that this run has not given up
         self._count = Counter[AttemptState]()
         self.open_holds: Credits = 0  # credits held by attempts whose end is not known
         self._at_work = 0  # attempts about which this run still has something to do
@@ -184,10 +185,16 @@ class Flights:
 
     def want_files(self, live: Live) -> None:
         """Queue every result that is not on disk yet."""
+        self._unsaved.add(live.key)
         for index in range(len(live.urls)):
             if index not in live.saved:
                 live.fetching += 1
                 self._downloads.append((live.key, index))
+
+    @property
+    def unsaved(self) -> int:
+        """Count the paid renders that wait for their files, or for another try."""
+        return len(self._unsaved)
 
     def next_download(self) -> Download | None:
         """Return the next file to fetch, or None."""
@@ -230,12 +237,14 @@ class Flights:
     def leave(self, live: Live, why: str) -> None:
         """Do nothing more about an attempt in this run; the ledger keeps it for the next."""
         self._at_work -= not live.left
+        self._unsaved.discard(live.key)
         live.left = live.left or why
         self._desk.prices.found(live.price_key, live.key)  # nobody waits in this run for what it would have cost
 
     def remove(self, live: Live) -> None:
         """Forget an attempt that needs nothing more."""
         del self._lives[live.key]
+        self._unsaved.discard(live.key)
         self._at_work -= not live.left
         self._count[live.state] -= 1
         self.open_holds -= live.hold * live.in_flight

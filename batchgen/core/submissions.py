@@ -156,9 +156,19 @@ class Submissions:
         own = (most if lane.manifest.in_flight is None else lane.manifest.in_flight for lane in self.lanes.values() if not lane.stopped)
         return min(most, sum(own))
 
+    @property
+    def backlog(self) -> str:
+        """Why nothing is bought until files have come, or ''.
+
+        Renders may end faster than their files can be fetched. What waits would grow with the manifest, its URLs would
+        run out, and while nothing can be fetched at all the money would still be spent.
+        """
+        unsaved, policy = self._flights.unsaved, self._desk.policy
+        return f"{unsaved} paid renders wait for their files" if unsaved >= policy.in_flight + policy.downloads else ""
+
     def next_create(self) -> SendCreate | None:
         """Return the next purchase, written down and ready to send, or None; manifests take turns."""
-        if self.closed or self._desk.paused or self.in_flight >= self._desk.policy.in_flight:
+        if self.closed or self.backlog or self._desk.paused or self.in_flight >= self._desk.policy.in_flight:
             return None
         for _ in range(len(self._turn)):
             lane = self._turn[0]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from batchgen.core.answers import Answer, Render, RenderStatus, Verdict
-from batchgen.core.messages import AskStatus, DiskTrouble, Displaced, Download, Downloaded, SendCreate, Step, Submitted
+from batchgen.core.messages import AskStatus, DiskTrouble, Displaced, Download, Downloaded, OutputSaved, SendCreate, Step, Submitted
 from batchgen.core.model import Manifest, Output, client_request_id
 from batchgen.core.policy import Policy
 from batchgen.core.retry import DOWNLOAD_TRIES, REFRESHES
 from batchgen.core.states import AttemptState, TaskState
 from batchgen.errors import ExitCode
 from tests.core.test_engine_purchases import code
-from tests.core.world import FAST, START, Stage, World, a_book, a_task, bad, dies_at, drive, failed_render, says, some_tasks, trouble
+from tests.core.world import FAST, START, Run, Stage, World, a_book, a_task, bad, dies_at, drive, failed_render, says, some_tasks, trouble
 
 
 def test_polls_keep_their_distance() -> None:
@@ -193,6 +194,44 @@ def test_downloads_are_limited() -> None:
     times = world.times(Download)
     assert max(sum(at <= other < at + 7.0 for other in times) for at in times) == 2
     assert code(run) is ExitCode.DONE
+
+
+def most_unsaved(run: Run, seconds: float) -> int:
+    """Return the most renders that were bought and not saved at once, if each file takes `seconds`."""
+    saved = [at + seconds for at in run.world.times(Download)]
+    return max(n + 1 - sum(over <= at for over in saved) for n, at in enumerate(run.world.times(SendCreate)))
+
+
+SLOW_FILES = Stage(delay=lambda request: 30.0 if isinstance(request, Download) else 0.1)
+FEW_FILES = replace(FAST, in_flight=4, downloads=2)
+
+
+def test_nothing_is_bought_while_files_lag_behind() -> None:
+    """However long the manifest: no more renders wait for their files than may be in flight and fetched at once."""
+    run = drive(a_book(some_tasks(60)), World(render_time=0.0), FEW_FILES, SLOW_FILES)
+    assert code(run) is ExitCode.DONE
+    assert len(run.world.bought) == 60
+    assert 4 + 2 <= most_unsaved(run, 30.0) <= 4 + 2 + 4
+
+
+def test_watchers_are_told_that_files_lag_behind() -> None:
+    """Seen when a file has come and only more files are asked for."""
+
+    def only_files(number: int, step: Step) -> str:
+        came = any(isinstance(record, OutputSaved) for record in step.records)
+        return "sent" if came and step.requests and all(isinstance(request, Download) for request in step.requests) else ""
+
+    run = drive(a_book(some_tasks(60)), World(render_time=0.0), FEW_FILES, replace(SLOW_FILES, die=only_files))
+    assert re.fullmatch("[0-9]+ paid renders wait for their files", run.engine.glimpse().waiting_for)
+
+
+def test_little_is_bought_while_no_file_can_be_fetched() -> None:
+    """A store of results that is away for good: renders are given up one after another, not bought by the hundred."""
+    world = World(render_time=0.0, always={Download: trouble(DiskTrouble.CUT)})
+    run = drive(a_book(some_tasks(60)), world, FEW_FILES, Stage(dice=lambda: 0.99))
+    assert code(run) is ExitCode.UNAVAILABLE
+    first = world.times(SendCreate)[0]
+    assert sum(at < first + 60.0 for at in world.times(SendCreate)) <= 4 + 2 + 4
 
 
 def test_a_rendered_task_that_the_server_forgot_is_fetched_from_the_urls_it_gave() -> None:
