@@ -85,4 +85,4 @@ def over(place: Place, manifests: Iterable[ManifestFacts], ended: Ended) -> Noti
 def numbers(facts: ManifestFacts) -> str:
     """Return a manifest in one line."""
     states = ", ".join(f"{count:,} {state}" for state, count in facts.by_state.items() if count) or "no tasks"
-    return f"{facts.name}: {states}; {facts.captured:,} credits spent, {facts.held:,} held"
+    return f"{facts.name}: {states}; {facts.captured:,} credits spent in all, {facts.held:,} held"

@@ -44,6 +44,15 @@ def test_drain(program: Program, tmp_path: Path) -> None:
         check_settled(program, service.books(), 30)
 
 
+def test_in_the_sandbox(program: Program) -> None:
+    """What it says to do next is for the run that was steered, which is the sandbox's."""
+    running = program.start("run", program.images(30), "--yes", "--faults", "render=20", *program.flags)
+    until(program.submits)
+    assert f"next: batchgen control go {' '.join(program.flags)}" in program("control", "pause", *program.flags).out
+    assert f"next: batchgen resume {' '.join(program.flags)}" in program("control", "drain", *program.flags).out
+    assert running.end(patience=20).code == 3
+
+
 def test_refused_in_plain_words(program: Program) -> None:
     """Nobody there to hear it, no ledger, no number, a wrong number: exit 2, and never a traceback."""
     assert "no ledger yet" in program("control", "pause").err
