@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batchgen.core.answers import Fault
 from batchgen.core.states import TaskState
 from tests.page.conftest import batchgen, until
 from tests.page.shelf import PAID, T0, Shelf, busy_night, done, failed, saved
@@ -223,6 +224,23 @@ def test_a_thousand_failures_are_one_thing_to_look_at(opened: Opened, tmp_path: 
     assert shown.locator(".cause code").nth(1).inner_text() == "batchgen run manifests/spring.yaml --sandbox --retry-failed"
     shown.get_by_role("button", name="show all 1,000").click()
     assert shown.locator("#shown").inner_text() == "1 to 60 of 1,000 tasks"
+
+
+def test_in_doubt_is_said_in_plain_words(opened: Opened, tmp_path: Path) -> None:
+    """What a blocked task waits for is said, not what the network said last; its credits are seen to be held."""
+    note = "in doubt: the answer to its purchase was lost"
+    lost = [replace(failed(n, Fault("no_answer", f"Cut{n}", "", 0)), state=TaskState.BLOCKED, held=55, note=note) for n in (1, 2)]
+    shown = opened(saved(tmp_path, Shelf(lambda: [*lost, done(3)])))
+    assert shown.locator(".cause h3").all_inner_texts() == ["2 tasks blocked in spring"]
+    assert [shown.locator(f".cause {kind}").first.inner_text() for kind in (".said", ".faint")] == [note, "110 credits stay held"]
+    assert shown.locator(".card .frame").first.inner_text() == note
+    assert "0 credits 55 held" in " ".join(shown.locator(".card .facts").first.inner_text().split())
+    assert "held" not in shown.locator(".card .facts").last.inner_text()
+    shown.locator("#words").fill("cut2")
+    shown.get_by_text("1 task", exact=True).wait_for()
+    shown.locator("#cards .title").click()
+    assert note in shown.locator("dialog").inner_text()
+    assert "no_answer Cut2" in shown.locator("dialog").inner_text()
 
 
 def test_a_very_long_prompt_is_clipped_until_asked_for(opened: Opened, tmp_path: Path) -> None:
