@@ -95,7 +95,7 @@ def money_line(facts: PlanFacts) -> str:
     """Return the one line about money that `run` shows before it asks."""
     if not facts.to_buy:
         return "nothing to buy, 0 credits"
-    line = f"{counted(facts.to_buy, 'task')} to buy for about {number(facts.credits)} credits"
+    line = f"{counted(facts.to_buy, 'task')} to buy for about {counted(facts.credits, 'credit')}"
     if facts.credits_most != facts.credits:
         line += f", of which this run may spend {number(facts.credits_most)}"
     return line

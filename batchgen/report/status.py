@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from batchgen.core.facts import ManifestFacts, MoneyFacts, RunFacts, TaskFacts
 from batchgen.core.model import Instant
@@ -15,6 +15,11 @@ from batchgen.report.text import When, clean, counted, iso, number, shown, span
 from batchgen.report.views import IN_FLIGHT, TROUBLE, View
 
 _WIDTH = 160
+_FIRST: Mapping[int | None, str] = {
+    ExitCode.KEY_REFUSED: "set RIVYA_API_KEY to a key that the server takes, then: ",
+    ExitCode.UNAVAILABLE: "see to that, or wait, then: ",
+}
+"""What comes before going on, by exit code."""
 _HEAD = ("manifest", *(state.value for state in TaskState), "removed", "spent", "held")
 _RARE = {TaskState.RENDERED.value, "removed"}
 
@@ -140,7 +145,7 @@ def _after(view: View, run: RunFacts) -> str:
     if left and run.exit_code == ExitCode.STOPPED_EARLY:
         return f"batchgen run {_paths(view, *UNFINISHED)}{flags} goes on with {counted(left, 'unfinished task')}"
     if left:
-        return f"batchgen resume{flags} goes on with {counted(left, 'unfinished task')}"
+        return f"{_FIRST.get(run.exit_code, '')}batchgen resume{flags} goes on with {counted(left, 'unfinished task')}"
     if view.total(TaskState.BLOCKED):
         doubt = next((task for task in view.trouble if _in_doubt(task)), None)
         show = f"batchgen show {_first(view, TaskState.BLOCKED)}{flags} says what it waits for"

@@ -63,6 +63,7 @@ def test_nothing_to_buy(plan: PlanFacts) -> None:
     assert "uploads   none" in plan_text(idle)
     assert "budget" not in plan_text(idle)
     assert plan_text(idle, "batchgen run x").endswith("next: batchgen run x")
+    assert money_line(replace(idle, to_buy=1, credits=1, credits_most=1)) == "1 task to buy for about 1 credit"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from batchgen.core.facts import AttemptFacts, ManifestFacts, MoneyFacts, RunFact
 from batchgen.core.model import Manifest
 from batchgen.core.ports import Ledger
 from batchgen.core.states import AttemptState, TaskState
-from batchgen.errors import Problem, UsageError
+from batchgen.errors import ExitCode, Problem, UsageError
 from batchgen.report.check import checked_document, checked_text, problems_document
 from batchgen.report.credits import credits_document, credits_text
 from batchgen.report.models import model_text, models_document, models_text
@@ -87,6 +87,20 @@ def test_what_next(view: View, by_state: dict[TaskState, int], said: str) -> Non
     """There is always one thing to do next."""
     trouble = tuple(replace(task, state=state) for task in view.trouble for state in by_state)
     assert said in what_next(replace(view, manifests=(replace(view.manifests[0], by_state=by_state),), trouble=trouble))
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (ExitCode.STOPPED_EARLY, "batchgen run manifests/spring.yaml goes on with 1 unfinished task"),
+        (ExitCode.KEY_REFUSED, "set RIVYA_API_KEY to a key that the server takes, then: batchgen resume goes on with 1 unfinished task"),
+        (ExitCode.UNAVAILABLE, "see to that, or wait, then: batchgen resume goes on with 1 unfinished task"),
+        (ExitCode.TERMINATED, "batchgen resume goes on with 1 unfinished task"),
+    ],
+)
+def test_what_next_with_work_left(view: View, run: RunFacts, code: ExitCode, said: str) -> None:
+    """What ended the run comes first, where a person has to see to it; a run that ended at a limit is not resumed into that limit."""
+    assert what_next(replace(view, run=replace(run, exit_code=code))) == said
 
 
 def test_what_next_in_doubt(view: View, task: TaskFacts, attempt: AttemptFacts) -> None:
