@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from batchgen.core.facts import AttemptFacts, TaskFacts
@@ -16,7 +17,7 @@ ANSWERS = "--accepted TASK_ID, --not-accepted or --resend"
 
 def whose(task: TaskFacts, flags: str) -> str:
     """Return what `batchgen resolve` must be given to mean this task and no other."""
-    return f"{clean(task.id)} --manifest {clean(task.manifest)}{flags}"
+    return clean(f"{shlex.quote(task.id)} --manifest {shlex.quote(task.manifest)}{flags}")
 
 
 def doubt_lines(task: TaskFacts, attempt: AttemptFacts, when: When, *, flags: str = "") -> Iterator[str]:

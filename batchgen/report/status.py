@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 from batchgen.core.facts import ManifestFacts, MoneyFacts, RunFacts, TaskFacts
@@ -163,12 +164,12 @@ def _in_doubt(task: TaskFacts) -> bool:
 
 def _paths(view: View, *states: TaskState) -> str:
     """Return the manifests that have tasks in these states, for a command to copy."""
-    return " ".join(clean(part.path) for part in view.manifests if any(part.by_state.get(state) for state in states))
+    return clean(shlex.join(part.path for part in view.manifests if any(part.by_state.get(state) for state in states)))
 
 
 def _first(view: View, state: TaskState) -> str:
     """Return the id of the first task in a state, for a command to copy."""
-    return next((clean(task.id) for task in view.trouble if task.state is state), "TASK")
+    return next((clean(shlex.quote(task.id)) for task in view.trouble if task.state is state), "TASK")
 
 
 def status_document(view: View) -> dict[str, object]:

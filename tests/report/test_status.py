@@ -114,6 +114,18 @@ def test_what_next_in_doubt(view: View, task: TaskFacts, attempt: AttemptFacts) 
     assert said == f"look hero up at the vendor, then {command}"
 
 
+def test_commands_can_be_copied(view: View, run: RunFacts, task: TaskFacts, attempt: AttemptFacts) -> None:
+    """A path with a blank and an id with a # reach the shell as they are."""
+    part = replace(view.manifests[0], path="my clips/n.yaml", by_state={TaskState.PENDING: 1})
+    stopped = replace(view, manifests=(part,), run=replace(run, exit_code=ExitCode.STOPPED_EARLY))
+    assert what_next(stopped) == "batchgen run 'my clips/n.yaml' goes on with 1 unfinished task"
+    odd = replace(task, id="#1", state=TaskState.BLOCKED)
+    blocked = replace(view, manifests=(replace(part, by_state={TaskState.BLOCKED: 1}),), trouble=(odd,))
+    assert what_next(blocked) == "batchgen show '#1' says what it waits for"
+    doubt = replace(odd, latest=replace(attempt, state=AttemptState.IN_DOUBT))
+    assert "batchgen resolve '#1' --manifest spring --accepted" in what_next(replace(blocked, trouble=(doubt,)))
+
+
 def test_rare_columns(view: View, when: When) -> None:
     """The table of states fits 80 columns: what is rare has a column only where some manifest has it."""
     usual = ManifestFacts("references", "r.yaml", {TaskState.DONE: 300}, removed=0, captured=16_500, held=1_100)
