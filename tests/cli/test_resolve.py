@@ -65,8 +65,9 @@ def test_many_failures_do_not_hide_it(cli: Cli, manifest: Write, doubt: Callable
     for text in (called.out, cli("status", "--sandbox").out):
         assert "spring/t1: blocked, in doubt" in text
         assert "next: look t1 up at the vendor, then batchgen resolve t1 --manifest spring --sandbox --accepted TASK_ID" in text
-    planned = cli("plan", "spring.yaml", "--sandbox").out
-    assert planned.endswith("next: batchgen status --sandbox says what to do about 1 blocked task\n"), planned
+    for words in (("plan",), ("run", "--dry-run")):
+        planned = cli(*words, "spring.yaml", "--sandbox").out
+        assert planned.endswith("next: batchgen status --sandbox says what to do about 1 blocked task\n"), planned
 
 
 def test_what_a_person_is_told(cli: Cli, doubt: Callable[[str], str]) -> None:

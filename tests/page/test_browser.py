@@ -293,6 +293,18 @@ def test_nothing_serious_for_a_screen_reader(opened: Opened, night: Path, tmp_pa
         assert problems(shown) == []
 
 
+def test_in_the_dark(opened: Opened, night: Path) -> None:
+    """Who has asked for dark pages gets light letters on a dark ground, and everybody else the reverse."""
+
+    def lightness(shown: Page, what: str) -> float:
+        of = f"getComputedStyle(document.body).{what}.match(/[\\d.]+/g).slice(0, 3).map(Number).reduce((a, b) => a + b) / 765"
+        return float(shown.evaluate(of))
+
+    dark, light = opened(night / "report.html", color_scheme="dark"), opened(night / "report.html", color_scheme="light")
+    assert lightness(dark, "backgroundColor") < 0.2 < 0.8 < lightness(dark, "color")
+    assert lightness(light, "color") < 0.2 < 0.8 < lightness(light, "backgroundColor")
+
+
 def test_a_phone_needs_no_sideways_scrolling(opened: Opened, night: Path, tmp_path: Path) -> None:
     """On a narrow screen everything fits its width, no state is broken in two, and the charts' letters can be read."""
     shown = opened(night / "report.html", viewport={"width": 360, "height": 740})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from batchgen.runner import LISTEN
 from tests.processes.program import Program, check_settled, serving, until
 
 
@@ -28,6 +29,11 @@ def test_pause_budget_rate_and_go(program: Program, tmp_path: Path) -> None:
         check_settled(program, service.books(), 12)
         events = [detail for (detail,) in program.query("SELECT detail FROM events WHERE event LIKE 'control%' ORDER BY id")]
         assert events == ["pause", "budget 50", "rate 6000", "go"]
+
+
+def test_within_two_seconds() -> None:
+    """What is said just after a look is heard at the next, with as much time again for the commit that the run is at."""
+    assert 2 * LISTEN <= 2.0
 
 
 def test_drain(program: Program, tmp_path: Path) -> None:
