@@ -301,8 +301,9 @@ def test_in_the_dark(opened: Opened, night: Path) -> None:
         return float(shown.evaluate(of))
 
     dark, light = opened(night / "report.html", color_scheme="dark"), opened(night / "report.html", color_scheme="light")
-    assert lightness(dark, "backgroundColor") < 0.2 < 0.8 < lightness(dark, "color")
-    assert lightness(light, "color") < 0.2 < 0.8 < lightness(light, "backgroundColor")
+    for shown, bright in ((dark, "color"), (light, "backgroundColor")):
+        least, most = sorted((lightness(shown, "backgroundColor"), lightness(shown, "color")))
+        assert (least < 0.2, most > 0.8, most == lightness(shown, bright)) == (True, True, True)
 
 
 def test_a_phone_needs_no_sideways_scrolling(opened: Opened, night: Path, tmp_path: Path) -> None:
