@@ -32,11 +32,13 @@ def bought(workspace: Path) -> int:
 
 
 def test_as_a_log(cli: Cli, manifest: Write, workspace: Path) -> None:
-    """Under `--log-format json` what is lost is an event as its schema says."""
+    """Under `--log-format json` every line of a fetch is an event as its schema says."""
     assert cli("run", manifest(2), "--sandbox", "--yes").code == 0
     (workspace / "renders-sandbox" / "spring" / "t2.mp4").unlink()
-    told = fits_the_log(cli("fetch", "--sandbox", "--log-format", "json").err)
-    assert [one["file"] for one in told if one["event"] == "lost"] == ["spring/t2.mp4"]
+    called = cli("fetch", "--sandbox", "--log-format", "json")
+    assert [one["file"] for one in fits_the_log(called.err) if one["event"] == "saved"] == ["spring/t2.mp4"]
+    assert "2 files looked at" in called.out
+    assert "1 was missing or damaged" in called.out
 
 
 def test_missing_and_damaged_files_come_back(cli: Cli, manifest: Write, workspace: Path) -> None:
