@@ -37,7 +37,7 @@ from batchgen.core.pricing import Prices, price_key
 from batchgen.core.resolve import Decision, InDoubt, resolve
 from batchgen.core.states import AttemptState, TaskState
 from batchgen.core.steering import Control
-from batchgen.errors import ExitCode, LedgerError, PlanRefused, UsageError
+from batchgen.errors import ExitCode, LedgerError, NoLedger, PlanRefused, UsageError
 from batchgen.intake import actions as actions  # noqa: PLC0414 - for those who look at a run before it begins
 from batchgen.intake import adopt, foresee, unchanged
 from batchgen.ledger import Store, exists
@@ -49,7 +49,7 @@ from batchgen.notices.words import Place
 from batchgen.rivya.wire import compose
 from batchgen.runner import Runner, SystemClock, settle
 from batchgen.service import service
-from batchgen.settings import Settings
+from batchgen.settings import Settings, sandbox_ledger
 
 ALL_RUNS = 100_000
 """Runs among which a kept plan's is looked for: more than a ledger will ever have."""
@@ -301,18 +301,18 @@ def decide(settings: Settings, task: str, manifest: str, decision: Decision, *, 
     Raises UsageError if there is no such attempt, or if several manifests have one.
     """
     with _held(settings, "resolve") as ledger:
-        doubt = _doubt(ledger, task, manifest)
+        doubt = _doubt(ledger, task, manifest, flags=" --sandbox" if settings.sandbox else "")
         ledger.commit(None, resolve(doubt, decision, at=_clock(ledger).now(), task_id=task_id))
     return doubt
 
 
-def _doubt(ledger: Ledger, task: str, manifest: str) -> InDoubt:
+def _doubt(ledger: Ledger, task: str, manifest: str, *, flags: str = "") -> InDoubt:
     histories = ledger.history(task, manifest)
     found = [(history.task, attempt) for history in histories for attempt in history.attempts if attempt.state is AttemptState.IN_DOUBT]
     if not found:
         where = f" of a manifest {manifest!r}" if manifest else ""
         known = f"the task {task!r} has no attempt in doubt" if histories else f"the ledger has no task {task!r}{where}"
-        raise UsageError(f"{known}; `batchgen tasks --state blocked` lists those that have")
+        raise UsageError(f"{known}; `batchgen tasks --state blocked{flags}` lists those that have")
     if len(found) > 1:
         names = ", ".join(facts.manifest for facts, _ in found)
         raise UsageError(f"the task {task!r} is in doubt in several manifests; say which with --manifest: {names}")
@@ -367,4 +367,9 @@ def backup_ledger(settings: Settings, target: Path) -> None:
 
 
 def _store(settings: Settings) -> Store:
-    return Store.open(settings.ledger, settings.address, read_only=True)
+    try:
+        return Store.open(settings.ledger, settings.address, read_only=True)
+    except NoLedger as error:
+        if settings.sandbox or not sandbox_ledger(settings.workspace).is_file():
+            raise
+        raise NoLedger(f"{error}; the sandbox has one: add --sandbox to see it") from error

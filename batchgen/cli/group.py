@@ -82,7 +82,9 @@ RUN_CODES = tuple(code for code in ExitCode if code is not ExitCode.BUG)
 """What a run can end with."""
 
 
-def closing(example: str, *codes: ExitCode) -> str:
-    """Return the end of a command's help: an example and its exit codes."""
-    lines = [f"{int(code):>3}  {code.meaning}" for code in dict.fromkeys((*codes, ExitCode.INTERRUPTED))]
+def closing(example: str, *codes: ExitCode, failed: str = ExitCode.SOME_FAILED.meaning) -> str:
+    """Return the end of a command's help: an example and its exit codes. `failed` is what 1 means where no tasks are rendered."""
+    meanings = {code: code.meaning for code in (*codes, ExitCode.INTERRUPTED)}
+    meanings |= {code: failed for code in meanings if code is ExitCode.SOME_FAILED}
+    lines = [f"{int(code):>3}  {meaning}" for code, meaning in meanings.items()]
     return "\b\nExample:\n  " + example.replace("\n", "\n  ") + "\n\n\b\nExit codes:\n" + "\n".join(lines)

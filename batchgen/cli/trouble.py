@@ -44,25 +44,17 @@ _WORDS: tuple[tuple[type[BatchgenError], str, str], ...] = (
         "batchgen plan MANIFEST --out FILE; then batchgen run --plan FILE",
     ),
     (ManifestError, "Nothing was sent and nothing was bought.", "correct the file, then: batchgen validate MANIFEST"),
-    (NoLedger, "Nothing was sent and nothing was bought.", "batchgen plan MANIFEST"),
+    (NoLedger, "Nothing was sent and nothing was bought.", "batchgen plan MANIFEST{flags}"),
     (NoRun, "Nothing was changed, sent or bought.", "batchgen status{flags}"),
     (UsageError, "Nothing was sent and nothing was bought.", "batchgen {command} --help"),
     (LedgerBusy, "That run goes on undisturbed; this one sent nothing and bought nothing.", "batchgen status{flags}"),
-    (KeyRefused, "Nothing was bought with it; what is in the ledger stays as it is.", "set RIVYA_API_KEY, then: batchgen credits"),
+    (KeyRefused, "Nothing was bought with it; what is in the ledger stays as it is.", "set RIVYA_API_KEY, then: batchgen credits{flags}"),
     (Unavailable, "Nothing is lost and nothing will be paid twice: the ledger knows every step.", "{again}"),
 )
 
 
 RUNS = frozenset({"run", "resume", ""})
 """Commands after which `resume` goes on; the others are called again: a `fetch` or a `backup` that failed must buy nothing."""
-
-
-def _interrupted(error: BaseException) -> Trouble:
-    """Return the words for a signal; click turns one that comes while it asks into an Abort."""
-    means, do = "Nothing is lost: what was in flight is in the ledger.", "batchgen resume, or the same command"
-    if isinstance(error, Terminated) or isinstance(error.__context__, Terminated):
-        return Trouble(ExitCode.TERMINATED, "Terminated by SIGTERM.", means, do)
-    return Trouble(ExitCode.INTERRUPTED, "Interrupted.", means, do)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +70,21 @@ class Called:
         return f"batchgen {'resume' if self.command in RUNS else self.command}{self.flags}"
 
 
+def _interrupted(error: BaseException, called: Called) -> Trouble:
+    """Return the words for a signal; click turns one that comes while it asks into an Abort."""
+    means = "Nothing is lost: what was in flight is in the ledger."
+    # A run may have been interrupted before it was one: while it read its manifests, or asked. Then there is nothing to resume.
+    do = f"the same command again, or: {called.again}" if called.command == "run" else called.again
+    if isinstance(error, Terminated) or isinstance(error.__context__, Terminated):
+        return Trouble(ExitCode.TERMINATED, "Terminated by SIGTERM.", means, do)
+    return Trouble(ExitCode.INTERRUPTED, "Interrupted.", means, do)
+
+
 def trouble_of(error: BaseException, code: ExitCode, called: Called = Called()) -> Trouble:
     """Return the words for whatever ended a command. `code` is what a run itself had ended with by then, if it had."""
     match error:
         case KeyboardInterrupt() | click.Abort():
-            return _interrupted(error)
+            return _interrupted(error, called)
         case click.ClickException():
             return _of_click(error, called)
         case BatchgenError() if error.exit_code is not ExitCode.BUG:

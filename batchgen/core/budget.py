@@ -45,7 +45,7 @@ class Refusal:
 
     def __str__(self) -> str:
         """In words."""
-        return self.words or f"the budget {self.budget} is {self.limit} credits, of which {self.used} are spent or held"
+        return self.words or f"the budget {self.budget} is {self.limit:,} credits, of which {self.used:,} are spent or held"
 
 
 class Budgets:

@@ -372,7 +372,7 @@ class Engine:
             downloading=self._flights.count(AttemptState.SUCCEEDED),
             saved=desk.saved,
             failed=desk.failed + desk.blocked - self._already_failed,
-            held=self._flights.open_holds,
+            held=self._flights.open_holds + self._flights.doubted_holds,
             captured=desk.captured,
             waiting_for=self._waits_for(),
             per_minute=desk.pace.per_minute,

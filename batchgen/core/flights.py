@@ -37,6 +37,7 @@ class Flights:
         self._unsaved: set[str] = set()  # renders of which files are missing, and that this run has not given up
         self._count = Counter[AttemptState]()
         self.open_holds: Credits = 0  # credits held by attempts whose end is not known
+        self.doubted_holds: Credits = 0  # credits that stay held by attempts that came into doubt in this run
         self._at_work = 0  # attempts about which this run still has something to do
         self.airborne = 0  # API requests about attempts that have no answer yet
         self.transferring = 0  # downloads in the air
@@ -221,6 +222,7 @@ class Flights:
         held = live.in_flight
         live.state = after
         self.open_holds += live.hold * (live.in_flight - held)
+        self.doubted_holds += live.hold * (after is AttemptState.IN_DOUBT)
 
     def hold_more(self, live: Live, more: Credits) -> None:
         """Hold more for an attempt."""

@@ -351,7 +351,7 @@ class Glimpse:
     downloading: int = 0  # rendered tasks whose files are on their way, or wait for it
     saved: int = 0  # tasks finished in this run
     failed: int = 0  # tasks given up in this run
-    held: Credits = 0  # by the attempts in flight
+    held: Credits = 0  # by the attempts in flight, and those that came into doubt in this run
     captured: Credits = 0  # in this run
     waiting_for: str = ""  # in words: why nothing is being submitted, if so
     per_minute: float = 0.0  # requests that the rate allows now, slow-downs counted; 0 is not known

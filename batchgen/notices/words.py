@@ -48,12 +48,9 @@ _TITLES = {
 }
 _NEXT = {
     ExitCode.SOME_FAILED: ("tasks --state failed", "says which and why; `run MANIFEST --retry-failed` asks again for them."),
-    ExitCode.STOPPED_EARLY: ("resume", "goes on; raise the budget or the balance first if that is what stopped it."),
+    ExitCode.STOPPED_EARLY: ("status", "says which command goes on; raise the budget or the balance first if that is what stopped it."),
     ExitCode.KEY_REFUSED: ("credits", "says whether the key works again; then `resume`. Nothing is lost."),
-    ExitCode.IN_DOUBT: (
-        "tasks --state blocked",
-        "lists them; look each up at the vendor, then `resolve` it. No credits are lost meanwhile.",
-    ),
+    ExitCode.IN_DOUBT: ("status", "says what to look up at the vendor, and how to decide then. No credits are lost meanwhile."),
 }
 
 
@@ -85,4 +82,4 @@ def over(place: Place, manifests: Iterable[ManifestFacts], ended: Ended) -> Noti
 def numbers(facts: ManifestFacts) -> str:
     """Return a manifest in one line."""
     states = ", ".join(f"{count:,} {state}" for state, count in facts.by_state.items() if count) or "no tasks"
-    return f"{facts.name}: {states}; {facts.captured:,} credits spent, {facts.held:,} held"
+    return f"{facts.name}: {states}; {facts.captured:,} credits spent in all, {facts.held:,} held"

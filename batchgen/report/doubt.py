@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from batchgen.core.facts import AttemptFacts, TaskFacts
@@ -10,6 +11,13 @@ from batchgen.report.columns import cut
 from batchgen.report.text import When, clean, counted, shown
 
 _PROMPT = 120
+ANSWERS = "--accepted TASK_ID, --not-accepted or --resend"
+"""What a person may say, one of them."""
+
+
+def whose(task: TaskFacts, flags: str) -> str:
+    """Return what `batchgen resolve` must be given to mean this task and no other."""
+    return clean(f"{shlex.quote(task.id)} --manifest {shlex.quote(task.manifest)}{flags}")
 
 
 def doubt_lines(task: TaskFacts, attempt: AttemptFacts, when: When, *, flags: str = "") -> Iterator[str]:
@@ -25,7 +33,7 @@ def doubt_lines(task: TaskFacts, attempt: AttemptFacts, when: When, *, flags: st
         yield f"            its task id was {clean(attempt.task_id)}"
     if attempt.fault is not None and attempt.fault.request_id:
         yield f"            the server's requestId of the last error was {clean(attempt.fault.request_id)}"
-    where = f"{clean(task.id)} --manifest {clean(task.manifest)}{flags}"
+    where = whose(task, flags)
     yield f"then say    batchgen resolve {where} --accepted TASK_ID   if it is there"
     yield f"            batchgen resolve {where} --not-accepted       if it is not, and nothing was charged"
     yield f"            batchgen resolve {where} --resend             to repeat the same request with the same key"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from batchgen.core.losses import Census
 from batchgen.core.messages import Ended
-from batchgen.report.text import clean, number
+from batchgen.report.text import clean, counted, number
 
 MOST = 20
 """Files that are named; the rest is counted."""
@@ -15,7 +15,8 @@ def fetched_text(census: Census, ended: Ended, outputs: str) -> str:
     lost = [(output.path, why) for loss in census.losses for output, why in loss.files]
     lines = [f"  {clean(path)} was {why}" for path, why in lost[:MOST]]
     lines += [f"  and {number(len(lost) - MOST)} more"] if len(lost) > MOST else []
-    files = f"{number(census.files)} files looked at in {clean(outputs)}, {number(len(lost))} were missing or damaged"
+    seen = f"{counted(census.files, 'file')} looked at in {clean(outputs)}"
+    files = f"{seen}, {number(len(lost))} {'was' if len(lost) == 1 else 'were'} missing or damaged"
     return "\n".join([files, *lines, f"exit {int(ended.code)}: {clean(ended.reason)}; nothing was bought"])
 
 

@@ -14,17 +14,27 @@ _QUIET = frozenset({ActionKind.DONE})
 _WIDTH = 100
 
 
-def plan_text(facts: PlanFacts, then: str = "") -> str:
-    """Return the plan for people: some lines for each manifest, what it adds up to, what to look at twice, and what to do `then`."""
+def plan_text(facts: PlanFacts, then: str = "", *, flags: str = "") -> str:
+    """Return the plan for people: some lines for each manifest, what it adds up to, what to look at twice, and what to do `then`.
+
+    `flags` go into the other commands that it advises.
+    """
     lines = []
     for part in facts.manifests:
         lines += [f"{clean(part.manifest.name)} ({clean(part.manifest.path)})", *_manifest_lines(part), ""]
     lines += [*_sum_lines(facts), *_warnings(facts)]
-    if then and work_left(facts):
-        lines += ["", f"next: {clean(then)}"]
-    elif then:
-        lines += ["", "next: nothing is left to do"]
+    if then:
+        lines += ["", f"next: {clean(then) if work_left(facts) else _idle(facts, flags)}"]
     return "\n".join(lines)
+
+
+def _idle(facts: PlanFacts, flags: str) -> str:
+    """Say what to do where a run would do nothing: that is not always because everything is done."""
+    for kind in (ActionKind.BLOCKED, ActionKind.FAILED):
+        count = _total(facts, kind)
+        if count:
+            return f"batchgen status{flags} says what to do about {counted(count, f'{kind} task')}"
+    return "nothing is left to do"
 
 
 def _manifest_lines(part: ManifestPlan) -> list[str]:
@@ -85,9 +95,9 @@ def money_line(facts: PlanFacts) -> str:
     """Return the one line about money that `run` shows before it asks."""
     if not facts.to_buy:
         return "nothing to buy, 0 credits"
-    line = f"{counted(facts.to_buy, 'task')} to buy for about {number(facts.credits)} credits"
+    line = f"{counted(facts.to_buy, 'task')} to buy for about {counted(facts.credits, 'credit')}"
     if facts.credits_most != facts.credits:
-        line += f", at most {number(facts.credits_most)}"
+        line += f", of which this run may spend {number(facts.credits_most)}"
     return line
 
 
@@ -102,7 +112,12 @@ def binding_line(binding: Binding) -> str:
 def work_left(facts: PlanFacts) -> int:
     """Return how many tasks a run would do something for."""
     working = BUYING | {ActionKind.RESUMED, ActionKind.TO_FETCH}
-    return sum(part.counts.get(kind, 0) for part in facts.manifests for kind in working)
+    return _total(facts, *working)
+
+
+def _total(facts: PlanFacts, *kinds: ActionKind) -> int:
+    """Return how many tasks are of these kinds, over all manifests."""
+    return sum(part.counts.get(kind, 0) for part in facts.manifests for kind in kinds)
 
 
 def plan_document(facts: PlanFacts) -> dict[str, object]:

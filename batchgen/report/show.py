@@ -11,7 +11,7 @@ from batchgen.core.model import canonical_json
 from batchgen.report.columns import cut
 from batchgen.report.doubt import doubt_lines
 from batchgen.report.rows import task_row
-from batchgen.report.text import When, clean, iso, number, shown, size
+from batchgen.report.text import When, clean, counted, iso, number, shown, size
 
 _LONG = 2000
 
@@ -34,7 +34,7 @@ def _task_lines(history: TaskHistory) -> list[str]:
     ]
     lines += [f"  reference   {clean(name)}" for name in task.references]
     lines.append(f"  output      {clean(task.output)}")
-    lines.append(f"  credits     {number(task.captured)} spent, {number(task.held)} held, {number(task.attempts)} attempts")
+    lines.append(f"  credits     {number(task.captured)} spent, {number(task.held)} held, {counted(task.attempts, 'attempt')}")
     return lines
 
 

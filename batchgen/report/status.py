@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping, Sequence
+
 from batchgen.core.facts import ManifestFacts, MoneyFacts, RunFacts, TaskFacts
 from batchgen.core.model import Instant
 from batchgen.core.states import UNFINISHED, AttemptState, TaskState
 from batchgen.errors import ExitCode
 from batchgen.report.columns import cut, table
-from batchgen.report.doubt import doubt_lines
+from batchgen.report.doubt import ANSWERS, doubt_lines, whose
 from batchgen.report.rows import task_row
 from batchgen.report.text import When, clean, counted, iso, number, shown, span
 from batchgen.report.views import IN_FLIGHT, TROUBLE, View
 
 _WIDTH = 160
+_FIRST: Mapping[int | None, str] = {
+    ExitCode.KEY_REFUSED: "set RIVYA_API_KEY to a key that the server takes, then: ",
+    ExitCode.UNAVAILABLE: "see to that, or wait, then: ",
+}
+"""What comes before going on, by exit code."""
 _HEAD = ("manifest", *(state.value for state in TaskState), "removed", "spent", "held")
+_RARE = {TaskState.RENDERED.value, "removed"}
 
 
 def status_text(view: View, when: When) -> str:
     """Return the status for people."""
     lines = [_run_line(view, when), ""]
     if view.manifests:
-        lines += [*table(_HEAD, [_manifest_cells(part) for part in view.manifests], right=frozenset(_HEAD[1:])), ""]
+        lines += [*_manifest_table(view.manifests), ""]
     lines += money_lines(view.money)
     lines += _task_lines("in flight", view.in_flight, total=view.total(*IN_FLIGHT), flags=view.flags)
     lines += _task_lines("needs a look", view.trouble, total=view.total(*TROUBLE), flags=view.flags)
@@ -41,7 +50,9 @@ def summary_text(view: View, when: When, outputs: str) -> str:
     lines = [_run_line(view, when)]
     for part in view.manifests:
         counts = ", ".join(f"{number(part.by_state[state])} {state}" for state in TaskState if part.by_state.get(state))
-        lines.append(f"  {clean(part.name)}: {counts or 'no tasks'}; {number(part.captured)} credits spent, {number(part.held)} held")
+        lines.append(
+            f"  {clean(part.name)}: {counts or 'no tasks'}; {number(part.captured)} credits spent in all, {number(part.held)} held"
+        )
     lines.append(f"renders are in {clean(outputs)}")
     lines += _task_lines("failed or blocked", view.trouble, total=view.total(*TROUBLE), flags=view.flags)
     lines += _doubts(view, when)
@@ -65,6 +76,13 @@ def _run_line(view: View, when: When) -> str:
 def _meaning(code: int) -> str:
     """Return an exit code's meaning."""
     return next((known.meaning for known in ExitCode if known == code), "an exit code of another version")
+
+
+def _manifest_table(parts: Sequence[ManifestFacts]) -> list[str]:
+    """Return a row for each manifest; what is rare has a column only where there is any, so that 80 columns are enough."""
+    rows = [_manifest_cells(part) for part in parts]
+    shown_ones = [at for at, name in enumerate(_HEAD) if name not in _RARE or any(row[at] != "0" for row in rows)]
+    return table([_HEAD[at] for at in shown_ones], [[row[at] for at in shown_ones] for row in rows], right=frozenset(_HEAD[1:]))
 
 
 def _manifest_cells(part: ManifestFacts) -> list[str]:
@@ -128,11 +146,11 @@ def _after(view: View, run: RunFacts) -> str:
     if left and run.exit_code == ExitCode.STOPPED_EARLY:
         return f"batchgen run {_paths(view, *UNFINISHED)}{flags} goes on with {counted(left, 'unfinished task')}"
     if left:
-        return f"batchgen resume{flags} goes on with {counted(left, 'unfinished task')}"
+        return f"{_FIRST.get(run.exit_code, '')}batchgen resume{flags} goes on with {counted(left, 'unfinished task')}"
     if view.total(TaskState.BLOCKED):
-        doubt = any(_in_doubt(task) for task in view.trouble)
+        doubt = next((task for task in view.trouble if _in_doubt(task)), None)
         show = f"batchgen show {_first(view, TaskState.BLOCKED)}{flags} says what it waits for"
-        return "look it up at the vendor as said above, then batchgen resolve" if doubt else show
+        return show if doubt is None else f"look {clean(doubt.id)} up at the vendor, then batchgen resolve {whose(doubt, flags)} {ANSWERS}"
     if view.total(TaskState.FAILED):
         again = f"batchgen run {_paths(view, TaskState.FAILED)}{flags} --retry-failed"
         return f"batchgen show {_first(view, TaskState.FAILED)}{flags} tells why; {again} asks again"
@@ -146,12 +164,12 @@ def _in_doubt(task: TaskFacts) -> bool:
 
 def _paths(view: View, *states: TaskState) -> str:
     """Return the manifests that have tasks in these states, for a command to copy."""
-    return " ".join(clean(part.path) for part in view.manifests if any(part.by_state.get(state) for state in states))
+    return clean(shlex.join(part.path for part in view.manifests if any(part.by_state.get(state) for state in states)))
 
 
 def _first(view: View, state: TaskState) -> str:
     """Return the id of the first task in a state, for a command to copy."""
-    return next((clean(task.id) for task in view.trouble if task.state is state), "TASK")
+    return next((clean(shlex.quote(task.id)) for task in view.trouble if task.state is state), "TASK")
 
 
 def status_document(view: View) -> dict[str, object]:

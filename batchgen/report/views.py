@@ -16,7 +16,8 @@ FEW = 5
 MANY = 10_000
 """Runs that are looked through for one that was asked for: a run a night for 27 years."""
 IN_FLIGHT = (TaskState.RENDERING, TaskState.RENDERED)
-TROUBLE = (TaskState.FAILED, TaskState.BLOCKED)
+TROUBLE = (TaskState.BLOCKED, TaskState.FAILED)
+"""What needs a look; first what only a person can decide, which many failures must not push out of sight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def look(ledger: Ledger, today: str, *, run: int | None = None, flags: str = "",
         manifests=manifests,
         money=money,
         in_flight=_few(ledger, TaskQuery(states=IN_FLIGHT, run=run, removed=True, limit=FEW)),
-        trouble=_few(ledger, TaskQuery(states=TROUBLE, run=run, limit=FEW)),
+        trouble=_few(ledger, *(TaskQuery(states=(state,), run=run, limit=FEW) for state in TROUBLE)),
         running=running,
         flags=flags,
     )
@@ -66,7 +67,7 @@ def look_back(ledger: Ledger, today: str, *, flags: str = "") -> View:
         manifests=tuple(part for part in manifests if part.name in names),
         money=money,
         in_flight=_few(ledger, *(TaskQuery(manifest=name, states=IN_FLIGHT, removed=True, limit=FEW) for name in names)),
-        trouble=_few(ledger, *(TaskQuery(manifest=name, states=TROUBLE, limit=FEW) for name in names)),
+        trouble=_few(ledger, *(TaskQuery(manifest=name, states=(state,), limit=FEW) for state in TROUBLE for name in names)),
         flags=flags,
     )
 

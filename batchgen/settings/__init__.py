@@ -5,7 +5,7 @@ Deliberately absent: a `.env` file (a key that lies in a file of the workspace g
 """
 
 from batchgen.settings.secret import ApiKey
-from batchgen.settings.sources import Flags, load
+from batchgen.settings.sources import Flags, load, sandbox_ledger
 from batchgen.settings.values import SANDBOX_ADDRESS, VENDOR, Price, Prices, Settings
 
-__all__ = ["SANDBOX_ADDRESS", "VENDOR", "ApiKey", "Flags", "Price", "Prices", "Settings", "load"]
+__all__ = ["SANDBOX_ADDRESS", "VENDOR", "ApiKey", "Flags", "Price", "Prices", "Settings", "load", "sandbox_ledger"]

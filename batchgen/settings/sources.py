@@ -167,13 +167,18 @@ def _place(said: str, folder: Path) -> str:
     return str(folder / Path(said).expanduser())
 
 
+def sandbox_ledger(workspace: Path) -> Path:
+    """Return the place of the ledger that sandbox runs in a workspace have, if none is named."""
+    return workspace / ".batchgen" / "sandbox" / "ledger.sqlite3"
+
+
 def _in_sandbox(settings: Settings, given: Given, flags: Flags, cwd: Path) -> Settings:
     """Return the settings of a sandbox run: nothing of the real account is touched, nor needed."""
-    home = settings.workspace / ".batchgen" / "sandbox"
+    home = sandbox_ledger(settings.workspace).parent
     return replace(
         settings,
         sandbox=True,
-        ledger=_placed(flags.ledger, cwd) if flags.ledger else str(home / "ledger.sqlite3"),
+        ledger=_placed(flags.ledger, cwd) if flags.ledger else str(sandbox_ledger(settings.workspace)),
         books=home / "account.sqlite3",
         outputs=settings.workspace / "renders-sandbox",
         address=SANDBOX_ADDRESS,

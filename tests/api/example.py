@@ -8,7 +8,7 @@ workspace = batchgen.Workspace("spring", sandbox=True)  # without `sandbox` it i
 manifest = Path("spring/manifests/first.yaml")
 
 plan = workspace.plan(manifest)
-print(f"{plan.to_buy} tasks for {plan.credits} credits, at most {plan.credits_most}")
+print(f"{plan.to_buy} tasks for about {plan.credits} credits; the budgets allow {plan.credits_most} of them")
 
 if plan.credits <= 2000:
     ended = workspace.run(

@@ -11,6 +11,7 @@ from batchgen.ledger import Store
 from batchgen.sandbox.account import Account
 from batchgen.settings import SANDBOX_ADDRESS
 from tests.cli.calling import Cli
+from tests.cli.test_progress import fits_the_log
 from tests.cli.test_run import QUICK, fits
 
 Write = Callable[..., str]
@@ -28,6 +29,16 @@ def bought(workspace: Path) -> int:
         tasks = account.books()["tasks"]
         assert isinstance(tasks, list)
         return len(tasks)
+
+
+def test_as_a_log(cli: Cli, manifest: Write, workspace: Path) -> None:
+    """Under `--log-format json` every line of a fetch is an event as its schema says."""
+    assert cli("run", manifest(2), "--sandbox", "--yes").code == 0
+    (workspace / "renders-sandbox" / "spring" / "t2.mp4").unlink()
+    called = cli("fetch", "--sandbox", "--log-format", "json")
+    assert [one["file"] for one in fits_the_log(called.err) if one["event"] == "saved"] == ["spring/t2.mp4"]
+    assert "2 files looked at" in called.out
+    assert "1 was missing or damaged" in called.out
 
 
 def test_missing_and_damaged_files_come_back(cli: Cli, manifest: Write, workspace: Path) -> None:

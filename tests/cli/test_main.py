@@ -15,6 +15,7 @@ import pytest
 
 from batchgen import __version__
 from batchgen.cli.group import COMMANDS
+from batchgen.cli.trouble import Called as Said
 from batchgen.cli.trouble import trouble_of
 from batchgen.errors import (
     BatchgenError,
@@ -63,6 +64,19 @@ def test_help_of_each_command(cli: Cli, name: str) -> None:
     assert f"batchgen {name}" in text
     assert "Exit codes:" in text
     assert ExitCode.DONE.meaning in text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run",), "1  finished, but some tasks failed for good"),
+        (("selftest",), "1  a promise did not hold on this machine"),
+        (("ledger", "check"), "1  a row of the ledger breaks an invariant"),
+    ],
+)
+def test_what_1_means(cli: Cli, words: tuple[str, ...], said: str) -> None:
+    """Where no task is rendered, exit code 1 is said in words of its own."""
+    assert said in cli(*words, "--help").out
 
 
 def test_version(cli: Cli) -> None:
@@ -134,6 +148,19 @@ def test_every_error_has_words() -> None:
         return {kind, *(found for sub in own for found in below(sub))}
 
     assert below(BatchgenError) - {BatchgenError} <= {type(error) for error, _, _ in RAISED}
+
+
+@pytest.mark.parametrize(
+    ("command", "do"),
+    [
+        ("run", "the same command again, or: batchgen resume --sandbox"),
+        ("resume", "batchgen resume --sandbox"),
+        ("fetch", "batchgen fetch --sandbox"),
+    ],
+)
+def test_interrupted(command: str, do: str) -> None:
+    """What to do then names the ledger that was asked for, and never buys for whoever only looked or fetched."""
+    assert trouble_of(click.Abort(), ExitCode.DONE, Said(command, " --sandbox")).do == do
 
 
 def test_failed_summary_keeps_the_code() -> None:

@@ -48,6 +48,8 @@ def test_settings_file_of_init_is_all_defaults(cli: Cli, workspace: Path) -> Non
     live = [line.removeprefix("# ") for line in text.splitlines() if line.startswith("# ") and ":" in line.split("#")[1]]
     Path("batchgen.yaml").write_text("\n".join(line for line in live if not line.startswith("The ")), encoding="utf-8")
     assert cli("validate", "manifests").code == 0
+    settings = json.loads(cli("schema", "batchgen").out)["properties"]
+    assert {name for name in settings if not any(line.startswith(f"{name}:") for line in live)} == set()
 
 
 def test_examples_are_right(cli: Cli) -> None:

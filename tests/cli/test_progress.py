@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import count
@@ -133,6 +134,16 @@ def fits_the_log(lines: str) -> list[dict[str, object]]:
     for document in documents:
         validator.validate(document)
     return documents
+
+
+def test_every_event_has_a_schema() -> None:
+    """No event is written that a reader of the log has not been told of."""
+    schema = json.loads((ROOT / "schemas/log.schema.json").read_text(encoding="utf-8"))
+    sources = (path.read_text(encoding="utf-8") for path in (ROOT / "batchgen").rglob("*.py"))
+    written = {name for text in sources for name in re.findall(r'\bEvent\(\s*"(\w+)"', text)}
+    known = {kind["properties"]["event"]["const"] for kind in schema["oneOf"]}
+    assert len(written) >= 10
+    assert written <= known
 
 
 def test_json_log(cli: Cli, manifest: Write, workspace: Path) -> None:

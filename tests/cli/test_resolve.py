@@ -55,6 +55,21 @@ def doubt(cli: Cli, manifest: Write, workspace: Path) -> Callable[[str], str]:
     return bring
 
 
+def test_many_failures_do_not_hide_it(cli: Cli, manifest: Write, doubt: Callable[[str], str]) -> None:
+    """What only a person can decide comes before any number of failures, with the command that decides."""
+    doubt("drop_after")
+    manifest(8)
+    called = cli("run", "spring.yaml", "--sandbox", "--yes", "--faults", "fail=1,render=0.05")
+
+    assert called.code == 7, called
+    for text in (called.out, cli("status", "--sandbox").out):
+        assert "spring/t1: blocked, in doubt" in text
+        assert "next: look t1 up at the vendor, then batchgen resolve t1 --manifest spring --sandbox --accepted TASK_ID" in text
+    for words in (("plan",), ("run", "--dry-run")):
+        planned = cli(*words, "spring.yaml", "--sandbox").out
+        assert planned.endswith("next: batchgen status --sandbox says what to do about 1 blocked task\n"), planned
+
+
 def test_what_a_person_is_told(cli: Cli, doubt: Callable[[str], str]) -> None:
     """`show` says what happened, what is at risk, what to look up, and the three answers; `status` says how many and where to look."""
     key = doubt("drop_after")

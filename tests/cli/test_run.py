@@ -39,7 +39,7 @@ def test_run_and_look_at_it(cli: Cli, manifest: Write, workspace: Path) -> None:
     called = cli("run", path, "--sandbox", "--yes")
     assert called.code == 0, called
     assert "3 tasks to buy for about 165 credits in the sandbox" in called.err
-    assert "spring: 3 done; 165 credits spent, 0 held" in called.out
+    assert "spring: 3 done; 165 credits spent in all, 0 held" in called.out
     assert "next: nothing is left to do" in called.out
     assert len(list((workspace / "renders-sandbox").rglob("*.mp4"))) == 3
     assert not (workspace / "renders").exists()
@@ -136,7 +136,8 @@ def test_in_doubt(cli: Cli, manifest: Write, workspace: Path) -> None:
     called = cli("run", manifest(1), "--sandbox", "--yes", "--faults", "drop_after=1")
     assert called.code == 7, called
     assert "55 held" in called.out
-    assert "next: look it up at the vendor as said above, then batchgen resolve" in called.out
+    assert "next: look t1 up at the vendor, then batchgen resolve t1 --manifest spring --sandbox --accepted TASK_ID" in called.out
+    assert "0 of 1 done, 1 failed or blocked, 0 credits spent, 55 held" in called.err
 
 
 def test_busy_ledger(cli: Cli, manifest: Write, workspace: Path) -> None:

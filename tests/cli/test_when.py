@@ -45,6 +45,19 @@ def test_a_ledger_from_a_backup(cli: Cli, manifest: Write) -> None:
     assert cli("ledger", "check", "--sandbox", "--quiet").code == 0
 
 
+def test_a_run_that_ended_at_its_limit(cli: Cli, manifest: Write) -> None:
+    """`resume` keeps to the limits of the run that ended; what its end advises goes on without them."""
+    path = manifest(3)
+    ended = cli("run", path, "--sandbox", "--yes", "--budget", "55")
+    assert (ended.code, f"next: batchgen run {path} --sandbox goes on with 2 unfinished tasks" in ended.out) == (3, True), ended
+    assert cli("resume", "--sandbox").code == 3
+    assert "99,945 credits on the server" in cli("credits", "--sandbox").out
+
+    assert cli("run", path, "--sandbox", "--yes").code == 0
+
+    assert AFTER_THREE in cli("credits", "--sandbox").out
+
+
 def test_a_moved_workspace(cli: Cli, manifest: Write, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Moved whole, a workspace goes on where it stopped: nothing that is done is bought or fetched again."""
     path = manifest(3)

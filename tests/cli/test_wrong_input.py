@@ -106,6 +106,19 @@ def test_what_the_ledger_does_not_know(cli: Cli, manifest: Write, arguments: tup
     assert_clear(cli(*arguments), said)
 
 
+def test_forgotten_sandbox(cli: Cli, manifest: Write) -> None:
+    """Whoever ran in the sandbox and leaves --sandbox out is told where the ledger is; advice names the ledger that was asked for."""
+    none = cli("status", "--sandbox")
+    assert_clear(none, "no ledger yet")
+    assert none.err.endswith("next: batchgen plan MANIFEST --sandbox\n")
+    assert "add --sandbox" not in cli("tasks").err
+    cli("run", manifest(1), "--sandbox", "--yes")
+
+    for words in (("status",), ("resume",), ("show", "t1"), ("report",), ("fetch",), ("control", "pause")):
+        assert_clear(cli(*words), "the sandbox has one: add --sandbox to see it")
+    assert "`batchgen tasks --state blocked --sandbox` lists" in cli("resolve", "t1", "--resend", "--sandbox").err
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

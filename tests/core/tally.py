@@ -21,6 +21,7 @@ class Tally:
     done: int = 0
     given_up: int = 0
     captured: Credits = 0
+    doubted: Credits = 0
 
     def check(self, book: Book, seen: Glimpse, now: Instant) -> None:
         """Assert that what is seen of the run is what its book adds up to."""
@@ -28,10 +29,9 @@ class Tally:
         to_fetch = sum(_to_fetch(book, key) for key in book.attempts)
         assert (seen.submitting, seen.rendering) == (states[AttemptState.SUBMITTING], states[AttemptState.ACCEPTED])
         assert seen.downloading == to_fetch
-        assert seen.held == sum(
-            a.money[MoneyKind.HOLD] for a in book.attempts.values() if a.state in {AttemptState.SUBMITTING, AttemptState.ACCEPTED}
-        )
         since = tally(book)
+        flying = _held(book, AttemptState.SUBMITTING, AttemptState.ACCEPTED)
+        assert seen.held == flying + since.doubted - self.doubted
         assert seen.saved == since.done - self.done
         assert seen.failed == since.given_up - self.given_up
         assert seen.captured == since.captured - self.captured
@@ -50,7 +50,12 @@ def tally(book: Book) -> Tally:
     """Add up a book."""
     states = Counter(t.state for t in book.tasks.values())
     captured = sum(a.money[MoneyKind.CAPTURE] for a in book.attempts.values())
-    return Tally(states[TaskState.DONE], states[TaskState.FAILED] + states[TaskState.BLOCKED], captured)
+    given_up = states[TaskState.FAILED] + states[TaskState.BLOCKED]
+    return Tally(states[TaskState.DONE], given_up, captured, _held(book, AttemptState.IN_DOUBT))
+
+
+def _held(book: Book, *states: AttemptState) -> Credits:
+    return sum(a.money[MoneyKind.HOLD] for a in book.attempts.values() if a.state in states)
 
 
 def _to_fetch(book: Book, key: str) -> bool:

@@ -125,6 +125,7 @@ def test_on_lost_answer_hold() -> None:
     run = drive(a_book(some_tasks(2)), World().script(SendCreate, LOST), HOLD)
     assert run.book.states == {"t0": TaskState.BLOCKED, "t1": TaskState.DONE}
     assert len(run.world.sent(SendCreate)) == 2
+    assert run.engine.glimpse().held == 5  # whoever watches sees what the ledger still holds
 
 
 def test_on_lost_answer_hold_after_a_crash() -> None:

@@ -94,7 +94,7 @@ def test_messages_a_person_can_act_on() -> None:
         assert started["title"] == "batchgen run has started: spring"
         assert over["title"] == "batchgen run FAILED: spring"
         assert "exit 1: 3 tasks failed" in over["message"]
-        assert "spring: 297 done, 3 failed; 5,500 credits spent, 20 held" in over["message"]
+        assert "spring: 297 done, 3 failed; 5,500 credits spent in all, 20 held" in over["message"]
         assert "on host: cd '/srv/my spring'" in over["message"]
         assert "batchgen tasks --state failed" in over["message"]
         assert "autumn" not in over["message"]

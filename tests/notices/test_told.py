@@ -27,7 +27,7 @@ def test_a_run_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert heard.asked == ["/id/start", "/id", "/id/start", "/id", "/id/start", "/id"]
         titles = [told["title"] for told in heard.told]
         assert titles == ["batchgen run stopped at a budget: m", "batchgen resume stopped at a budget: m", "batchgen run is done: m"]
-        assert "batchgen resume --sandbox" in heard.told[0]["message"]
+        assert "batchgen status --sandbox" in heard.told[0]["message"]
     lines = (tmp_path / "m.prom").read_text().splitlines()
     assert any(line.startswith("batchgen_run_exit_code{") and line.endswith(" 0") for line in lines)
     assert any('state="done"} 2' in line for line in lines)

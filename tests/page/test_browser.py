@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batchgen.core.answers import Fault
 from batchgen.core.states import TaskState
 from tests.page.conftest import batchgen, until
 from tests.page.shelf import PAID, T0, Shelf, busy_night, done, failed, saved
@@ -225,6 +226,23 @@ def test_a_thousand_failures_are_one_thing_to_look_at(opened: Opened, tmp_path: 
     assert shown.locator("#shown").inner_text() == "1 to 60 of 1,000 tasks"
 
 
+def test_in_doubt_is_said_in_plain_words(opened: Opened, tmp_path: Path) -> None:
+    """What a blocked task waits for is said, not what the network said last; its credits are seen to be held."""
+    note = "in doubt: the answer to its purchase was lost"
+    lost = [replace(failed(n, Fault("no_answer", f"Cut{n}", "", 0)), state=TaskState.BLOCKED, held=55, note=note) for n in (1, 2)]
+    shown = opened(saved(tmp_path, Shelf(lambda: [*lost, done(3)])))
+    assert shown.locator(".cause h3").all_inner_texts() == ["2 tasks blocked in spring"]
+    assert [shown.locator(f".cause {kind}").first.inner_text() for kind in (".said", ".faint")] == [note, "110 credits stay held"]
+    assert shown.locator(".card .frame").first.inner_text() == note
+    assert "0 credits 55 held" in " ".join(shown.locator(".card .facts").first.inner_text().split())
+    assert "held" not in shown.locator(".card .facts").last.inner_text()
+    shown.locator("#words").fill("cut2")
+    shown.get_by_text("1 task", exact=True).wait_for()
+    shown.locator("#cards .title").click()
+    assert note in shown.locator("dialog").inner_text()
+    assert "no_answer Cut2" in shown.locator("dialog").inner_text()
+
+
 def test_a_very_long_prompt_is_clipped_until_asked_for(opened: Opened, tmp_path: Path) -> None:
     """A thousand lines are shown as a few, and whole on demand."""
     prompt = "\n".join(f"line {n}" for n in range(1000))
@@ -273,6 +291,19 @@ def test_nothing_serious_for_a_screen_reader(opened: Opened, night: Path, tmp_pa
         assert problems(shown) == []
         shown.locator("#cards .title").first.click()
         assert problems(shown) == []
+
+
+def test_in_the_dark(opened: Opened, night: Path) -> None:
+    """Who has asked for dark pages gets light letters on a dark ground, and everybody else the reverse."""
+
+    def lightness(shown: Page, what: str) -> float:
+        of = f"getComputedStyle(document.body).{what}.match(/[\\d.]+/g).slice(0, 3).map(Number).reduce((a, b) => a + b) / 765"
+        return float(shown.evaluate(of))
+
+    dark, light = opened(night / "report.html", color_scheme="dark"), opened(night / "report.html", color_scheme="light")
+    for shown, bright in ((dark, "color"), (light, "backgroundColor")):
+        least, most = sorted((lightness(shown, "backgroundColor"), lightness(shown, "color")))
+        assert (least < 0.2, most > 0.8, most == lightness(shown, bright)) == (True, True, True)
 
 
 def test_a_phone_needs_no_sideways_scrolling(opened: Opened, night: Path, tmp_path: Path) -> None:

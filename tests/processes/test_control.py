@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from batchgen.runner import LISTEN
 from tests.processes.program import Program, check_settled, serving, until
 
 
@@ -30,6 +31,11 @@ def test_pause_budget_rate_and_go(program: Program, tmp_path: Path) -> None:
         assert events == ["pause", "budget 50", "rate 6000", "go"]
 
 
+def test_within_two_seconds() -> None:
+    """What is said just after a look is heard at the next, with as much time again for the commit that the run is at."""
+    assert 2 * LISTEN <= 2.0
+
+
 def test_drain(program: Program, tmp_path: Path) -> None:
     """The run ends with exit code 3, says why, and the next one finishes."""
     with serving(tmp_path / "server", "slow=0.2,render=3") as service:
@@ -42,6 +48,15 @@ def test_drain(program: Program, tmp_path: Path) -> None:
         assert (said.code, "drained by `batchgen control drain`" in said.out) == (3, True), said
         assert program("resume").code == 0
         check_settled(program, service.books(), 30)
+
+
+def test_in_the_sandbox(program: Program) -> None:
+    """What it says to do next is for the run that was steered, which is the sandbox's."""
+    running = program.start("run", program.images(30), "--yes", "--faults", "render=20", *program.flags)
+    until(program.submits)
+    assert f"next: batchgen control go {' '.join(program.flags)}" in program("control", "pause", *program.flags).out
+    assert f"next: batchgen resume {' '.join(program.flags)}" in program("control", "drain", *program.flags).out
+    assert running.end(patience=20).code == 3
 
 
 def test_refused_in_plain_words(program: Program) -> None:

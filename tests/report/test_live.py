@@ -14,6 +14,7 @@ from batchgen.core.messages import (
     MoneyKind,
     MoneyMoved,
     Noted,
+    OutputLost,
     OutputSaved,
     Step,
     Submitted,
@@ -309,13 +310,15 @@ def test_events_of_every_record() -> None:
             TaskMoved(1, TaskEvent.BLOCKED, TaskState.PENDING, TaskState.BLOCKED, T0),
             MoneyMoved("k", MoneyKind.CAPTURE, 55, T0),
             OutputSaved("k", Output(0, "a/b.mp4", "s" * 64, 9, "video/mp4"), T0),
+            OutputLost("k", 0, "a/b.mp4", "missing", T0),
             UploadStored(Upload("s" * 64, "https://x"), T0),
             UploadForgotten("s" * 64, T0),
             Noted("balance", T0, detail="900"),
             Noted("slow_down", T0, fault=fault),
         )
     ]
-    levels = [Level.INFO, Level.INFO, Level.ERROR, Level.WARNING, Level.ERROR, *[Level.INFO] * 3, Level.WARNING, Level.INFO, Level.WARNING]
+    levels = [Level.INFO, Level.INFO, Level.ERROR, Level.WARNING, Level.ERROR, *[Level.INFO] * 2]
+    levels += [Level.WARNING, Level.INFO, Level.WARNING, Level.INFO, Level.WARNING]
     assert [event.level for event in told] == levels
     assert [event.repeats for event in told if event.repeats] == ["timeout", "timeout"]
     assert all(event.message for event in told)

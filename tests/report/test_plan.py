@@ -45,7 +45,7 @@ def test_text(plan: PlanFacts) -> None:
         "and 299 more",
         "7 done",
         "25 files, 1.2 MB",
-        "300 tasks to buy for about 16,500 credits, at most 5,500",
+        "300 tasks to buy for about 16,500 credits, of which this run may spend 5,500",
         "per_run of spring of 5,500 (0 spent or held) stops it before task 101 to buy, hero-101 of spring",
         "3 combinations of params of kling-2-6, veo3-1-fast; the first task of each goes alone",
         "10 min 15 s",
@@ -62,6 +62,22 @@ def test_nothing_to_buy(plan: PlanFacts) -> None:
     assert money_line(idle) == "nothing to buy, 0 credits"
     assert "uploads   none" in plan_text(idle)
     assert "budget" not in plan_text(idle)
+    assert plan_text(idle, "batchgen run x").endswith("next: batchgen run x")
+    assert money_line(replace(idle, to_buy=1, credits=1, credits_most=1)) == "1 task to buy for about 1 credit"
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ({ActionKind.DONE: 8, ActionKind.REMOVED: 1}, "nothing is left to do"),
+        ({ActionKind.DONE: 8, ActionKind.FAILED: 2}, "batchgen status --sandbox says what to do about 2 failed tasks"),
+        ({ActionKind.BLOCKED: 1, ActionKind.FAILED: 2}, "batchgen status --sandbox says what to do about 1 blocked task"),
+    ],
+)
+def test_next_without_work(plan: PlanFacts, counts: dict[ActionKind, int], said: str) -> None:
+    """Where a run would do nothing, blocked and failed tasks are not passed over: they wait for somebody."""
+    idle = replace(plan, manifests=(replace(plan.manifests[0], counts=counts, examples={}),))
+    assert plan_text(idle, "batchgen run x", flags=" --sandbox").endswith(f"next: {said}")
 
 
 def test_empty_manifest(plan: PlanFacts) -> None:

@@ -10,11 +10,11 @@ import pytest
 
 from batchgen.catalogue import Catalogue
 from batchgen.core.answers import Balance, Fault
-from batchgen.core.facts import ManifestFacts, MoneyFacts, RunFacts, TaskFacts, TaskHistory, TaskQuery
+from batchgen.core.facts import AttemptFacts, ManifestFacts, MoneyFacts, RunFacts, TaskFacts, TaskHistory, TaskQuery
 from batchgen.core.model import Manifest
 from batchgen.core.ports import Ledger
-from batchgen.core.states import TaskState
-from batchgen.errors import Problem, UsageError
+from batchgen.core.states import AttemptState, TaskState
+from batchgen.errors import ExitCode, Problem, UsageError
 from batchgen.report.check import checked_document, checked_text, problems_document
 from batchgen.report.credits import credits_document, credits_text
 from batchgen.report.models import model_text, models_document, models_text
@@ -44,7 +44,7 @@ def test_summary(view: View, when: When) -> None:
     """The summary says what was made, where, what it cost, what failed and why."""
     text = summary_text(view, when, "/w/renders")
     for said in (
-        "1 rendering, 2 done, 1 failed; 1,110 credits spent, 55 held",
+        "1 rendering, 2 done, 1 failed; 1,110 credits spent in all, 55 held",
         "renders are in /w/renders",
         "spring/hero: failed, failed 3 times",
     ):
@@ -79,6 +79,7 @@ def test_exit_code_in_words(view: View, run: RunFacts, when: When, code: int, sa
         ({TaskState.DONE: 3}, "nothing is left"),
         ({TaskState.PENDING: 3, TaskState.FAILED: 1}, "batchgen resume goes on with 3 unfinished tasks"),
         ({TaskState.BLOCKED: 1}, "batchgen show hero says what it waits for"),
+        ({TaskState.BLOCKED: 1, TaskState.FAILED: 9}, "batchgen show hero says what it waits for"),
         ({TaskState.FAILED: 1}, "batchgen show hero tells why; batchgen run manifests/spring.yaml --retry-failed"),
     ],
 )
@@ -86,6 +87,58 @@ def test_what_next(view: View, by_state: dict[TaskState, int], said: str) -> Non
     """There is always one thing to do next."""
     trouble = tuple(replace(task, state=state) for task in view.trouble for state in by_state)
     assert said in what_next(replace(view, manifests=(replace(view.manifests[0], by_state=by_state),), trouble=trouble))
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (ExitCode.STOPPED_EARLY, "batchgen run manifests/spring.yaml goes on with 1 unfinished task"),
+        (ExitCode.KEY_REFUSED, "set RIVYA_API_KEY to a key that the server takes, then: batchgen resume goes on with 1 unfinished task"),
+        (ExitCode.UNAVAILABLE, "see to that, or wait, then: batchgen resume goes on with 1 unfinished task"),
+        (ExitCode.TERMINATED, "batchgen resume goes on with 1 unfinished task"),
+    ],
+)
+def test_what_next_with_work_left(view: View, run: RunFacts, code: ExitCode, said: str) -> None:
+    """What ended the run comes first, where a person has to see to it; a run that ended at a limit is not resumed into that limit."""
+    assert what_next(replace(view, run=replace(run, exit_code=code))) == said
+
+
+def test_what_next_in_doubt(view: View, task: TaskFacts, attempt: AttemptFacts) -> None:
+    """An attempt in doubt comes with the command that decides about it, for this very task, in this very ledger."""
+    doubt = replace(task, state=TaskState.BLOCKED, latest=replace(attempt, state=AttemptState.IN_DOUBT))
+    blocked = (replace(view.manifests[0], by_state={TaskState.BLOCKED: 2}),)
+
+    said = what_next(replace(view, manifests=blocked, trouble=(replace(task, id="a", state=TaskState.BLOCKED), doubt), flags=" --sandbox"))
+
+    command = "batchgen resolve hero --manifest spring --sandbox --accepted TASK_ID, --not-accepted or --resend"
+    assert said == f"look hero up at the vendor, then {command}"
+
+
+def test_commands_can_be_copied(view: View, run: RunFacts, task: TaskFacts, attempt: AttemptFacts) -> None:
+    """A path with a blank and an id with a # reach the shell as they are."""
+    part = replace(view.manifests[0], path="my clips/n.yaml", by_state={TaskState.PENDING: 1})
+    stopped = replace(view, manifests=(part,), run=replace(run, exit_code=ExitCode.STOPPED_EARLY))
+    assert what_next(stopped) == "batchgen run 'my clips/n.yaml' goes on with 1 unfinished task"
+    odd = replace(task, id="#1", state=TaskState.BLOCKED)
+    blocked = replace(view, manifests=(replace(part, by_state={TaskState.BLOCKED: 1}),), trouble=(odd,))
+    assert what_next(blocked) == "batchgen show '#1' says what it waits for"
+    doubt = replace(odd, latest=replace(attempt, state=AttemptState.IN_DOUBT))
+    assert "batchgen resolve '#1' --manifest spring --accepted" in what_next(replace(blocked, trouble=(doubt,)))
+
+
+def test_rare_columns(view: View, when: When) -> None:
+    """The table of states fits 80 columns: what is rare has a column only where some manifest has it."""
+    usual = ManifestFacts("references", "r.yaml", {TaskState.DONE: 300}, removed=0, captured=16_500, held=1_100)
+    head, row = status_text(replace(view, manifests=(usual,)), when).splitlines()[2:4]
+    assert (head.split(), row.split()[1:]) == (
+        ["manifest", "pending", "rendering", "done", "failed", "blocked", "spent", "held"],
+        ["0", "0", "300", "0", "0", "16,500", "1,100"],
+    )
+    assert len(head) <= 80
+    both = replace(usual, name="b", by_state={TaskState.RENDERED: 7}, removed=4)
+    head, *rows = status_text(replace(view, manifests=(usual, both)), when).splitlines()[2:5]
+    assert head.split()[3] == "rendered"
+    assert [(cells.split()[3], cells.split()[7]) for cells in rows] == [("0", "0"), ("7", "4")]
 
 
 def test_nothing_was_run(when: When, fits: Fits) -> None:
@@ -129,7 +182,9 @@ def test_documents(view: View, history: TaskHistory, fits: Fits) -> None:
 def test_show(history: TaskHistory, when: When) -> None:
     """The history tells attempts, credits, errors with the requestId, what was sent, and the log."""
     text = show_text([history], when)
+    assert "0 held, 1 attempt\n" in show_text([replace(history, task=replace(history.task, attempts=1))], when)
     for said in (
+        "0 held, 2 attempts",
         "attempt 2: failed (run 3)",
         "requestId req-7",
         "1 lost",

@@ -10,7 +10,7 @@ from batchgen import app
 from batchgen.cli.group import closing
 from batchgen.cli.options import facts, talk
 from batchgen.cli.screen import Screen
-from batchgen.cli.where import Where, settings_for, where
+from batchgen.cli.where import Where, flags_of, settings_for, where
 from batchgen.core.steering import VALUED, Control, ControlKind
 from batchgen.errors import ExitCode, UsageError
 from batchgen.report.text import number
@@ -20,9 +20,9 @@ MOST_A_MINUTE = 1e9
 """What the settings allow as well."""
 
 _SAID = {
-    ControlKind.PAUSE: "Nothing new is bought or uploaded; what is in flight goes on. next: batchgen control go",
+    ControlKind.PAUSE: "Nothing new is bought or uploaded; what is in flight goes on. next: batchgen control go{flags}",
     ControlKind.GO: "The run buys again.",
-    ControlKind.DRAIN: "Nothing new leaves; the run ends with exit code 3 when what is in the air has landed. next: batchgen resume",
+    ControlKind.DRAIN: "Nothing new leaves; the run ends with exit code 3 when what is in the air has landed. next: batchgen resume{flags}",
     ControlKind.BUDGET: "The budget of this run is {value} credits from now on, also when it is resumed.",
     ControlKind.RATE: "The run sends at most {value} requests a minute from now on; a pause that the server asked for stays.",
 }
@@ -43,7 +43,8 @@ def command(screen: Screen, what: str, value: str | None, **options: Unpack[Wher
     """
     control = _control(ControlKind(what), value)
     obeyed = app.steer(settings_for(screen, options), control)
-    said = _SAID[control.kind].format(value=number(int(control.value)) if control.value.is_integer() else f"{control.value:g}")
+    amount, flags = number(int(control.value)) if control.value.is_integer() else f"{control.value:g}", flags_of(options)
+    said = _SAID[control.kind].format(value=amount, flags=flags)
     if screen.json:
         value_said = control.value if control.kind in VALUED else None
         screen.document({"document": "batchgen.control/1", "control": str(control.kind), "value": value_said, "obeyed": obeyed})
@@ -51,7 +52,7 @@ def command(screen: Screen, what: str, value: str | None, **options: Unpack[Wher
         screen.out(said)
     else:
         screen.say(f"The run has not taken `{control}` yet: it is busy reading its manifests, or it has just ended.")
-        screen.say("What it has not taken when it ends is forgotten; no money is at stake. next: batchgen status")
+        screen.say(f"What it has not taken when it ends is forgotten; no money is at stake. next: batchgen status{flags}")
     return ExitCode.DONE if obeyed else ExitCode.UNAVAILABLE
 
 

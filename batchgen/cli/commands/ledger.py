@@ -28,14 +28,15 @@ class Copying(Where, Quiet):
 
 
 CODES = (ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.WRONG_INPUT)
+BROKEN = "a row of the ledger breaks an invariant"
 
 
-@click.group("ledger", epilog=closing("batchgen ledger check", *CODES))
+@click.group("ledger", epilog=closing("batchgen ledger check", *CODES, failed=BROKEN))
 def command() -> None:
     """Prove the ledger's invariants; copy it while a run goes on."""
 
 
-@command.command("check", epilog=closing("batchgen ledger check", *CODES))
+@command.command("check", epilog=closing("batchgen ledger check", *CODES, failed=BROKEN))
 @where
 @quiet
 @facts

@@ -60,5 +60,5 @@ def command(screen: Screen, manifests: tuple[Path, ...], **options: Unpack[Optio
     if screen.json:
         screen.document(plan_document(plan))
     elif not options["quiet"]:
-        screen.out(plan_text(plan, then))
+        screen.out(plan_text(plan, then, flags=flags_of(options)))
     return ExitCode.DONE

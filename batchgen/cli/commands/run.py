@@ -67,7 +67,7 @@ def command(screen: Screen, manifests: tuple[Path, ...], **options: Unpack[Optio
     refuse_nothing(plan, checked, asked.only)
     if options["dry_run"]:
         then = next_run(manifests, options_of(options) + flags_of(options), options["plan_file"])
-        screen.document(plan_document(plan)) if screen.json else screen.out(plan_text(plan, then))
+        screen.document(plan_document(plan)) if screen.json else screen.out(plan_text(plan, then, flags=flags_of(options)))
         return ExitCode.DONE
     asks = screen.asks and not options["yes"] and bool(plan.to_buy)
     if not agreed(screen, kept_money_line(kept) if kept else money_line(plan), settings, asks=asks, quiet=options["quiet"]):

@@ -17,7 +17,16 @@ from batchgen.selftest.proofs import FULL, QUICK, prove
 SEEDS = 10**6
 
 
-@click.command("selftest", epilog=closing("batchgen selftest --quick", ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.UNAVAILABLE))
+@click.command(
+    "selftest",
+    epilog=closing(
+        "batchgen selftest --quick",
+        ExitCode.DONE,
+        ExitCode.SOME_FAILED,
+        ExitCode.UNAVAILABLE,
+        failed="a promise did not hold on this machine",
+    ),
+)
 @click.option("--quick", is_flag=True, help="Some seconds instead of about a minute: fewer kills, fewer tasks.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Draw the same kills and faults again.")
 @facts

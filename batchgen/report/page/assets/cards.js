@@ -5,7 +5,7 @@ const CLIPPED = 400; // characters of a prompt that a card holds; it shows three
 function card(task) {
   const title = make("button", { type: "button", class: "title", click: () => openDetails(task) }, outside(task.id));
   const facts = [
-    outside(task.model), counted(task.credits, "credit"), took(task) === null ? null : span(took(task)),
+    outside(task.model), counted(task.credits, "credit"), task.held ? `${number(task.held)} held` : null, took(task) === null ? null : span(took(task)),
     task.attempts > 1 ? counted(task.attempts, "attempt") : null,
   ].filter((fact) => fact !== null);
   return make("li", { class: `card ${task.state}` },

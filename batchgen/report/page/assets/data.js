@@ -32,10 +32,13 @@ const lastSign = (task) => (task.submitted === null ? -Infinity : task.submitted
 /** What a search looks through, in small letters. Made when a search first needs it. */
 function haystack(task) {
   task.hay ??= [task.id, task.prompt, task.model, task.note, task.taskId, task.key, ...task.references,
-    reason(task), task.fault?.[2], ...task.files.map(([path]) => path), ...Object.entries(task.params).map((pair) => pair.join("="))]
+    said(task), task.fault?.[2], ...task.files.map(([path]) => path), ...Object.entries(task.params).map((pair) => pair.join("="))]
     .join("\n").toLowerCase();
   return task.hay;
 }
 
-/** Why a task is where it is, in the server's words where there are some. */
-const reason = (task) => (task.fault ? `${task.fault[0]}: ${task.fault[1]}` : task.note);
+/** The server's words, if there are some. */
+const said = (task) => (task.fault ? `${task.fault[0]}: ${task.fault[1]}` : "");
+
+/** Why a task is where it is: what a blocked one waits for, such as a person where it is in doubt; else in the server's words. */
+const reason = (task) => (task.state === "blocked" && task.note) || said(task) || task.note;

@@ -39,7 +39,7 @@ function trouble(task) {
   if (!task.fault && !task.note && !task.command) return null;
   const [code, message, requestId, status] = task.fault ?? [];
   return make("div", { class: inTrouble(task) ? "words bad" : "words" },
-    task.note && task.note !== reason(task) || !task.fault ? make("p", { dir: "auto" }, task.note) : null,
+    task.note && task.note !== said(task) || !task.fault ? make("p", { dir: "auto" }, task.note) : null,
     task.fault ? make("p", { dir: "auto" }, make("strong", {}, outside(code)), ` ${message}`) : null,
     requestId ? make("p", { class: "faint" }, "requestId ", make("code", {}, outside(requestId)), status ? `, HTTP ${status}` : "") : null,
     task.command ? commandLine(task.command) : null);

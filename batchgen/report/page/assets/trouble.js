@@ -26,11 +26,13 @@ function cause(tasks) {
   const [first] = tasks;
   const requestId = first.fault?.[2];
   const alone = tasks.length === 1;
+  const held = tasks.reduce((sum, task) => sum + task.held, 0);
   const named = tasks.slice(0, MOST_NAMED).map((task) =>
     make("li", {}, make("button", { type: "button", class: "link", click: () => openDetails(task) }, outside(task.id))));
   return make("article", { class: `cause ${first.state}` },
     make("h3", {}, `${counted(tasks.length, "task")} ${first.state} in `, outside(first.manifest)),
     make("p", { class: "said", dir: "auto" }, (reason(first) || "no reason was given").slice(0, 600)),
+    held ? make("p", { class: "faint" }, `${counted(held, "credit")} stay held`) : null,
     requestId ? make("p", { class: "faint" }, alone ? "requestId " : "requestId of the first ", make("code", {}, outside(requestId))) : null,
     make("ul", { class: "named" }, named, alone ? null
       : make("li", {}, make("button", { type: "button", class: "link", click: () => showOnly(first) }, `show all ${number(tasks.length)}`))),
