@@ -172,7 +172,7 @@ async def run(checked: Checked, settings: Settings, asked: RunAsked, *, watch: W
             _refuse_changed(kept, checked, settings, ledger)
         begun = ledger.begin_run(asked, resumes=None, at=now)
         for loaded in checked.manifests:
-            adopt(ledger, loaded, begun)
+            adopt(ledger, loaded, begun, settings.workspace)
         ledger.adopted(begun.id)
         names = [loaded.header.name for loaded in checked.manifests]
         herald.begins(names)

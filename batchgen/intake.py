@@ -10,9 +10,11 @@ Four ways, from the cheapest on; all come to the same, and `core.plan` decides i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby, islice
+from pathlib import Path
 
 from batchgen.catalogue import Billing, Catalogue
 from batchgen.core.facts import RunAsked, RunFacts
@@ -218,9 +220,14 @@ def _metered(models: Iterable[str]) -> bool:
 # ---------------------------------------------------------------- the adoption
 
 
-def adopt(ledger: Store, loaded: LoadedManifest, begun: RunFacts) -> None:
-    """Make the ledger's tasks those of the manifest. Raises LedgerConflict if the ledger is not what was looked at."""
-    header, at, walk = loaded.header, begun.started_at, loaded.walk
+def adopt(ledger: Store, loaded: LoadedManifest, begun: RunFacts, workspace: Path) -> None:
+    """Make the ledger's tasks those of the manifest. Raises LedgerConflict if the ledger is not what was looked at.
+
+    The ledger keeps the manifest's path from the workspace: advice is read elsewhere than where the run was started.
+    """
+    path = Path(loaded.path)
+    header = replace(loaded.header, path=os.path.relpath(path.parent.resolve() / path.name, workspace))
+    at, walk = begun.started_at, loaded.walk
     if loaded.unchanged:
         found = ledger.walk(loaded.path)
         if walk is None or found is None or found[1].digest != walk.digest:

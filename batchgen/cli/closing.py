@@ -6,6 +6,7 @@ import time
 
 from batchgen import app
 from batchgen.cli.screen import Screen
+from batchgen.cli.where import advice_for
 from batchgen.core.messages import Ended
 from batchgen.errors import ExitCode
 from batchgen.report.status import run_document, summary_text
@@ -21,7 +22,7 @@ def conclude(screen: Screen, settings: Settings, ended: Ended, *, flags: str, qu
     if quiet and ended.code is ExitCode.DONE and not screen.json:
         return ended.code
     with app.reading(settings) as ledger:
-        view = look_back(ledger, settings.calendar(time.time()), flags=flags)
+        view = look_back(ledger, settings.calendar(time.time()), advice_for(settings, flags))
     outputs = str(settings.outputs)
     screen.document(run_document(view, outputs)) if screen.json else screen.out(summary_text(view, settings.local, outputs))
     return ended.code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from batchgen.cli.options import said
 from batchgen.cli.screen import Screen
 from batchgen.core.ports import Ledger
 from batchgen.errors import UsageError
+from batchgen.report.views import Advice
 from batchgen.sandbox.faults import Faults
 from batchgen.settings import Flags, Settings, load
 
@@ -53,6 +55,11 @@ def settings_for(screen: Screen, where: Where, paths: Sequence[Path] = (), *, fa
     settings = load(paths, flags, environ=screen.environ, cwd=_here())
     Faults.parse(settings.faults)  # raises UsageError now, and not in the middle of a run
     return settings
+
+
+def advice_for(settings: Settings, flags: str) -> Advice:
+    """Return what the commands that a report advises need, to be copied where it is read."""
+    return Advice(flags, os.path.relpath(settings.workspace, _here()))
 
 
 def refuse_unknown(ledger: Ledger, manifest: str) -> None:

@@ -123,7 +123,7 @@ class ManifestFacts:
     """A manifest's tasks by state (those still in the manifest), and its credits."""
 
     name: str
-    path: str
+    path: str  # from the workspace
     by_state: Mapping[TaskState, int]
     removed: int  # tasks that left the manifest
     captured: Credits

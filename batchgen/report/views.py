@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import PurePath
 
 from batchgen.core.facts import ManifestFacts, MoneyFacts, RunFacts, TaskFacts, TaskQuery
 from batchgen.core.ports import Ledger
@@ -37,7 +39,22 @@ class View:
         return sum(part.by_state.get(state, 0) for part in self.manifests for state in states)
 
 
-def look(ledger: Ledger, today: str, *, run: int | None = None, flags: str = "", running: bool | None = None) -> View:
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What the commands that a report advises need, to be copied: `flags` to look at the same ledger; `home` is the workspace from here."""
+
+    flags: str = ""
+    home: str = ""
+
+    def seen(self, part: ManifestFacts) -> ManifestFacts:
+        """Return a manifest with its path from here."""
+        return replace(part, path=os.path.normpath(PurePath(self.home, part.path)))
+
+
+HERE = Advice()
+
+
+def look(ledger: Ledger, today: str, *, run: int | None = None, advice: Advice = HERE, running: bool | None = None) -> View:
     """Read what `status` tells; with `run`, only tasks of that run. Raises UsageError if there is none such.
 
     `running` says whether some process holds the ledger, where that was asked.
@@ -46,29 +63,29 @@ def look(ledger: Ledger, today: str, *, run: int | None = None, flags: str = "",
     manifests, money = ledger.accounts(today)
     return View(
         run=found,
-        manifests=manifests,
+        manifests=tuple(map(advice.seen, manifests)),
         money=money,
         in_flight=_few(ledger, TaskQuery(states=IN_FLIGHT, run=run, removed=True, limit=FEW)),
         trouble=_few(ledger, *(TaskQuery(states=(state,), run=run, limit=FEW) for state in TROUBLE)),
         running=running,
-        flags=flags,
+        flags=advice.flags,
     )
 
 
-def look_back(ledger: Ledger, today: str, *, flags: str = "") -> View:
+def look_back(ledger: Ledger, today: str, advice: Advice) -> View:
     """Read what the newest run has to say at its end: only its manifests, where it was asked for some."""
     run = find_run(ledger.runs(1), None)
     names = run.asked.manifests if run else ()
     if not names:
-        return look(ledger, today, flags=flags)
+        return look(ledger, today, advice=advice)
     manifests, money = ledger.accounts(today)
     return View(
         run=run,
-        manifests=tuple(part for part in manifests if part.name in names),
+        manifests=tuple(advice.seen(part) for part in manifests if part.name in names),
         money=money,
         in_flight=_few(ledger, *(TaskQuery(manifest=name, states=IN_FLIGHT, removed=True, limit=FEW) for name in names)),
         trouble=_few(ledger, *(TaskQuery(manifest=name, states=(state,), limit=FEW) for state in TROUBLE for name in names)),
-        flags=flags,
+        flags=advice.flags,
     )
 
 

@@ -70,3 +70,17 @@ def test_a_moved_workspace(cli: Cli, manifest: Write, workspace: Path, monkeypat
     assert cli("run", path, "--sandbox", "--yes").code == 0
 
     assert AFTER_THREE in cli("credits", "--sandbox").out
+
+
+def test_advice_from_another_folder(cli: Cli, manifest: Write, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that was started in another folder is gone on with from the workspace, and from a folder in it."""
+    inside = workspace / "launch" / "notes"
+    inside.mkdir(parents=True)
+    (workspace / "launch" / "batchgen.yaml").write_text("in_flight: 5\n", encoding="utf-8")
+    Path(manifest(2)).rename(workspace / "launch" / "spring.yaml")
+    stopped = cli("run", "launch/spring.yaml", "--sandbox", "--yes", "--budget", "55")
+    assert stopped.code == 3
+    assert "batchgen run launch/spring.yaml --sandbox" in stopped.out
+    for folder, path in ((inside.parent, "spring.yaml"), (inside, "../spring.yaml")):
+        monkeypatch.chdir(folder)
+        assert f"batchgen run {path} --sandbox" in cli("status", "--sandbox").out

@@ -136,7 +136,7 @@ class Desk:
         with Store.open(self.settings.ledger, self.settings.address) as ledger:
             begun = ledger.begin_run(asked or RunAsked("run", ("test",)), resumes=None, at=1.0)
             for loaded in checked.manifests:
-                intake.adopt(ledger, loaded, begun)
+                intake.adopt(ledger, loaded, begun, self.folder.path)
         return checked
 
     def plan(self, asked: RunAsked, *, walked: bool) -> PlanFacts:
@@ -278,7 +278,7 @@ def test_a_change_in_the_ledger_meanwhile_is_a_conflict(desk: Desk) -> None:
         begun = ledger.begin_run(RunAsked("run", ("test",)), resumes=None, at=1.0)
         ledger.adopt(checked.manifests[0].header, [], run=begun.id, at=1.0)
         with pytest.raises(LedgerConflict, match="run again"):
-            intake.adopt(ledger, checked.manifests[0], begun)
+            intake.adopt(ledger, checked.manifests[0], begun, desk.folder.path)
 
 
 def test_a_task_in_doubt_that_was_edited_keeps_its_manifest_from_being_recognised(spring: Folder) -> None:
@@ -320,7 +320,7 @@ def test_an_edition_is_planned_and_adopted_as_one_by_one(desk: Desk, rows: str, 
         assert {kind: n for kind, n in facts.manifests[0].counts.items() if n} == dict(Counter(action.kind for action in seen))
         assert facts.to_buy == sum(action.kind in BUYING for action in seen)
         one.adopt(loaded.header, actions, run=one.begin_run(asked, resumes=None, at=2.0).id, at=2.0)
-        intake.adopt(bulk, loaded, bulk.begin_run(asked, resumes=None, at=2.0))
+        intake.adopt(bulk, loaded, bulk.begin_run(asked, resumes=None, at=2.0), desk.folder.path)
         left, right = Books(one).rows(), Books(bulk).rows()
         assert left["tasks"] == right["tasks"]
         assert left["events"] == right["events"]

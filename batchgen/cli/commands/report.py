@@ -15,7 +15,7 @@ from batchgen.cli.group import closing
 from batchgen.cli.options import Quiet, facts, quiet, said, talk
 from batchgen.cli.placing import bytes_place, text_place
 from batchgen.cli.screen import Screen
-from batchgen.cli.where import Where, flags_of, settings_for, where
+from batchgen.cli.where import Where, advice_for, flags_of, settings_for, where
 from batchgen.core.facts import TaskQuery
 from batchgen.core.ports import Ledger
 from batchgen.errors import ExitCode, UsageError
@@ -155,4 +155,4 @@ def _write_page(ledger: Ledger, settings: Settings, options: Options) -> int:
 
 
 def _view(ledger: Ledger, settings: Settings, options: Options) -> View:
-    return look(ledger, settings.calendar(time.time()), run=options["run_id"], flags=flags_of(options))
+    return look(ledger, settings.calendar(time.time()), run=options["run_id"], advice=advice_for(settings, flags_of(options)))

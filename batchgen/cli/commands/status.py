@@ -13,7 +13,7 @@ from batchgen import app
 from batchgen.cli.group import closing
 from batchgen.cli.options import facts, talk
 from batchgen.cli.screen import Screen
-from batchgen.cli.where import Where, flags_of, settings_for, where
+from batchgen.cli.where import Where, advice_for, flags_of, settings_for, where
 from batchgen.errors import ExitCode, Terminated
 from batchgen.report.status import status_document, status_line, status_text
 from batchgen.report.text import to_json
@@ -57,7 +57,7 @@ def command(screen: Screen, **options: Unpack[Options]) -> ExitCode:
         return watch(screen, settings, every, flags=flags_of(options))
     with app.reading(settings) as ledger:
         held = ledger.held  # asked first: a run that ends in between has then written its end
-        view = look(ledger, settings.calendar(time.time()), flags=flags_of(options), running=held)
+        view = look(ledger, settings.calendar(time.time()), advice=advice_for(settings, flags_of(options)), running=held)
     screen.document(status_document(view)) if screen.json else screen.out(status_text(view, settings.local))
     return ExitCode.DONE
 
@@ -88,7 +88,7 @@ def _looks(settings: Settings, every: float, flags: str) -> Iterator[tuple[View,
     with app.reading(settings) as ledger:
         while True:
             held = ledger.held
-            view = look(ledger, settings.calendar(time.time()), flags=flags, running=held)
+            view = look(ledger, settings.calendar(time.time()), advice=advice_for(settings, flags), running=held)
             over = view.run is None or view.run.ended_at is not None or not held
             yield view, over
             if over:
