@@ -306,7 +306,8 @@ def decide(settings: Settings, task: str, manifest: str, decision: Decision, *, 
         doubt = _doubt(ledger, task, manifest)
         bearer = ledger.bearer(task_id)
         if bearer not in {None, doubt.attempt.key}:
-            raise UsageError(f"the vendor's task {task_id!r} belongs to another attempt, {bearer}; look up the one with {doubt.attempt.key}")
+            known = f"the vendor's task {task_id!r} belongs to another attempt, {bearer}"
+            raise UsageError(f"{known}; look up the one with {doubt.attempt.key}")
         ledger.commit(None, resolve(doubt, decision, at=_clock(ledger).now(), task_id=task_id))
     return doubt
 
