@@ -46,7 +46,7 @@ from batchgen.manifest import Checked, called
 from batchgen.manifest import check as check_manifests
 from batchgen.notices import Herald
 from batchgen.notices.words import Place
-from batchgen.rivya.wire import compose
+from batchgen.rivya.wire import compose, is_identifier
 from batchgen.runner import Runner, SystemClock, settle
 from batchgen.service import service
 from batchgen.settings import Settings, sandbox_ledger
@@ -298,10 +298,16 @@ def _has_work(ledger: Ledger, opening: Opening) -> bool:
 def decide(settings: Settings, task: str, manifest: str, decision: Decision, *, task_id: str = "") -> InDoubt:
     """Write what a person found out about a task's attempt in doubt; the next run goes on from there. Sends nothing.
 
-    Raises UsageError if there is no such attempt, or if several manifests have one.
+    Raises UsageError if there is no such attempt, if several manifests have one, or if `task_id` is none or another attempt's.
     """
+    if decision is Decision.ACCEPTED and not is_identifier(task_id):
+        raise UsageError("--accepted needs the task id that the vendor shows, such as task_2f6a")
     with _held(settings, "resolve") as ledger:
         doubt = _doubt(ledger, task, manifest, flags=" --sandbox" if settings.sandbox else "")
+        bearer = ledger.bearer(task_id)
+        if bearer not in {None, doubt.attempt.key}:
+            known = f"the vendor's task {task_id!r} belongs to another attempt, {bearer}"
+            raise UsageError(f"{known}; look up the one with {doubt.attempt.key}")
         ledger.commit(None, resolve(doubt, decision, at=_clock(ledger).now(), task_id=task_id))
     return doubt
 

@@ -13,7 +13,7 @@ from batchgen.core.desk import Desk
 from batchgen.core.flights import Flights
 from batchgen.core.live import Live
 from batchgen.core.messages import DiskTrouble, Downloaded, Ended, OutputSaved
-from batchgen.core.retry import DOWNLOAD_TRIES, REFRESHES, backoff
+from batchgen.core.retry import DOWNLOAD_TRIES, LONGEST_WAIT, REFRESHES, backoff
 from batchgen.core.states import TaskEvent
 from batchgen.errors import ExitCode
 
@@ -93,7 +93,7 @@ class Deliveries:
         """Ask for fresh URLs, later. Old ones are not tried again: how long they live is not documented."""
         live.transfers += 1
         live.refreshes += live.gone
-        if live.transfers > DOWNLOAD_TRIES or live.refreshes > REFRESHES:
+        if live.transfers > DOWNLOAD_TRIES or live.refreshes > REFRESHES or live.fetch_after > LONGEST_WAIT:
             self._undelivered(live, live.trouble)
         else:
             self._flights.schedule(live, self._desk.now + backoff(live.transfers, self._desk.dice, after=live.fetch_after))

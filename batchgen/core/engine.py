@@ -49,7 +49,7 @@ from batchgen.core.model import Instant, canonical_json
 from batchgen.core.pacing import Pace
 from batchgen.core.policy import Given, Policy
 from batchgen.core.pricing import Prices
-from batchgen.core.retry import backoff
+from batchgen.core.retry import LONGEST_WAIT, backoff
 from batchgen.core.states import AttemptState
 from batchgen.core.steering import DRAINED, PAUSED, Control, ControlKind
 from batchgen.core.submissions import Submissions
@@ -58,9 +58,6 @@ from batchgen.errors import ExitCode
 
 IN_THE_AIR = 24
 """API requests at once. Beyond 16-32 an HTTP/1.1 connection pool only queues, and an answer's tail grows long."""
-
-LONGEST_WAIT = 3600.0
-"""Seconds of Retry-After that a run waits for. For a longer one it ends, and the ledger keeps until when nothing may leave."""
 
 TURNS = 5
 """Of so many requests one is a look, while there is also something to buy."""
@@ -207,7 +204,7 @@ class Engine:
         """Learn from any answer how the service is: too busy, away, or refusing the key."""
         desk, answer = self._desk, event.answer
         fault = answer.fault or Fault("", "")
-        if answer.verdict in {Verdict.BUSY, Verdict.DISABLED}:
+        if answer.verdict in {Verdict.BUSY, Verdict.DISABLED} or (answer.retry_after or 0.0) > LONGEST_WAIT:
             until = desk.pace.slow_down(desk.now, desk.dice, after=answer.retry_after, sent_at=event.sent_at)
             desk.note("slow_down", fault=answer.fault, detail=repr(until))
         if answer.verdict in SILENT:

@@ -241,7 +241,8 @@ class Landings:
         if self._desk.now - live.missing_since < self._desk.policy.missing_patience:
             self._flights.schedule(live, self._desk.now + self._desk.policy.poll.slowest)
         elif live.in_flight:
-            self.doubt(live, "the server accepted it, but does not know it any more (another account's key?)", answer.fault)
+            why = f"the server accepted it as {live.task_id}, but does not know it any more (another account's key?)"
+            self.doubt(live, why, answer.fault)
         else:
             self.files.forgotten(live)
 

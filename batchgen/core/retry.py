@@ -17,6 +17,9 @@ FLOOR = 0.05
 DOWNLOAD_TRIES = 8
 """Broken transfers of one file in one run; the part file keeps what came, and the next run goes on."""
 
+LONGEST_WAIT = 3600.0
+"""Seconds of Retry-After that a run waits for. For a longer one it ends, and the ledger keeps until when nothing may leave."""
+
 REFRESHES = 3
 """Fresh URLs asked for one result in one run."""
 

@@ -64,6 +64,7 @@ _HOLD = f"'{MoneyKind.HOLD}'"
 _CAPTURE = f"'{MoneyKind.CAPTURE}'"
 _REFUND = f"'{MoneyKind.REFUND}'"
 _CLOSING = quoted((MoneyKind.CAPTURE, MoneyKind.RELEASE))
+_UNSETTLED = quoted((AttemptState.SUBMITTING, AttemptState.IN_DOUBT))
 
 GUARDS = (
     # 3: what was sent never changes
@@ -73,7 +74,8 @@ GUARDS = (
         "attempts",
         "NEW.client_request_id <> OLD.client_request_id OR NEW.body <> OLD.body OR NEW.fingerprint <> OLD.fingerprint"
         " OR NEW.number <> OLD.number OR NEW.task_id <> OLD.task_id OR NEW.run_id <> OLD.run_id OR NEW.day <> OLD.day"
-        " OR NEW.api_task_id <> OLD.api_task_id",
+        # what a person said of an attempt in doubt may be a slip of the pen, and a repeat that was ordered may be sold under a new id
+        f" OR (NEW.api_task_id <> OLD.api_task_id AND OLD.state NOT IN ({_UNSETTLED}))",
         "an attempt keeps its task, number, key, body and task id",
     ),
     Guard("guard_attempts_kept", "DELETE", "attempts", _ALWAYS, "attempts are never deleted"),

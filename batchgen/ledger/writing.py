@@ -151,7 +151,9 @@ def _submitted(commit: Commit, record: Submitted) -> None:
 def _attempt_moved(commit: Commit, record: AttemptMoved) -> None:
     attempt = commit.attempt(record.key)
     commit.moves("attempt", attempt.row)
-    commit.log(Entry(record.event, record.at, attempt.task, attempt.row, before=record.before, after=record.after, fault=record.fault))
+    # The row may get another id later, so the log keeps what a person said.
+    said = record.task_id or "" if record.event is AttemptEvent.FOUND_ACCEPTED else ""
+    commit.log(Entry(record.event, record.at, attempt.task, attempt.row, record.before, record.after, said, record.fault))
     ended = not ATTEMPT_MOVES[record.after] and record.after is not AttemptState.IN_DOUBT
     commit.update(
         sql.MOVE_ATTEMPT,

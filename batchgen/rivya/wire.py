@@ -176,9 +176,14 @@ def _identifier(fields: Mapping[str, object], names: Iterable[str]) -> str:
     for name in names:
         value = fields.get(name)
         text = _text(str(value) if type(value) is int else value, ID_LIMIT)
-        if text and text not in {".", ".."}:
+        if is_identifier(text):
             return text
     return ""
+
+
+def is_identifier(text: str) -> bool:
+    """Whether this can be a task's or a file's id."""
+    return bool(text) and text == _text(text, ID_LIMIT) and text not in {".", ".."}
 
 
 def _amount(value: object) -> Decimal | None:

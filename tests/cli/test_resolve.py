@@ -136,6 +136,8 @@ def test_what_cannot_be_said(cli: Cli, doubt: Callable[[str], str]) -> None:
         (("t1",), "say exactly one of"),
         (("t1", "--resend", "--not-accepted"), "say exactly one of"),
         (("t1", "--accepted", " "), "needs the task id"),
+        (("t1", "--accepted", ".."), "needs the task id"),
+        (("t1", "--accepted", "a\x1b[31m"), "needs the task id"),
         (("t9", "--resend"), "t9"),
         (("t1", "--resend", "--manifest", "autumn"), "autumn"),
     ):
@@ -145,3 +147,15 @@ def test_what_cannot_be_said(cli: Cli, doubt: Callable[[str], str]) -> None:
     assert cli("resolve", "t1", "--accepted", task, "--sandbox").code == 0
     called = cli("resolve", "t1", "--resend", "--sandbox")
     assert (called.code, "in doubt" in called.err) == (2, True), called
+
+
+def test_the_vendors_task_of_another_attempt_is_refused(cli: Cli, doubt: Callable[[str], str], manifest: Write) -> None:
+    """A pasted id that another render has is a mistake of the person, said in plain words; the attempt stays in doubt."""
+    doubt("drop_after")
+    task = bought()
+    assert cli("resolve", "t1", "--accepted", task, "--sandbox").code == 0
+    assert cli("resume", "--sandbox").code == 0
+    assert cli("run", manifest(2), "--sandbox", "--yes", "--faults", "drop_after=1").code == 7
+    called = cli("resolve", "t2", "--accepted", task, "--sandbox")
+    assert (called.code, "belongs to another attempt" in called.err) == (2, True), called
+    assert asked("SELECT state FROM attempts ORDER BY id") == [("succeeded",), ("in_doubt",)]

@@ -48,6 +48,26 @@ def test_a_repeat_that_a_person_ordered_is_known_as_such_to_the_next_run(books: 
     assert not books.open().live[0].ordered
 
 
+@pytest.mark.parametrize("event", [AttemptEvent.FOUND_ACCEPTED, AttemptEvent.RESENT])
+def test_an_attempt_in_doubt_may_have_another_task_id_than_was_thought(books: Books, event: AttemptEvent) -> None:
+    """Said with a slip of the pen and said again, or forgotten by the server and sold anew: the render is not lost for that."""
+    row, key = books.submit(0)
+    books.write(books.accepted(key))
+    doubted = AttemptMoved(key, AttemptEvent.DOUBTED, AttemptState.ACCEPTED, AttemptState.IN_DOUBT, NOW)
+    books.write(doubted, TaskMoved(row, TaskEvent.BLOCKED, TaskState.RENDERING, TaskState.BLOCKED, NOW))
+    went_on = TaskMoved(row, TaskEvent.CONTINUED, TaskState.BLOCKED, TaskState.RENDERING, NOW)
+    if event is AttemptEvent.RESENT:
+        books.write(replace(doubted, event=event, before=doubted.after, after=AttemptState.SUBMITTING, submitted_at=NOW), went_on)
+        books.write(replace(books.accepted(key), task_id="task_right"))
+    else:
+        said = replace(doubted, event=event, before=doubted.after, after=AttemptState.ACCEPTED, task_id="task_right")
+        books.write(said, went_on)
+        assert [line.detail for line in books.history().events if line.event == event] == ["task_right"]
+    (live,) = books.open().live
+    assert (live.state, live.task_id) == (AttemptState.ACCEPTED, "task_right")
+    assert (books.store.bearer("task_right"), books.store.bearer(f"task-{key}")) == (key, None)
+
+
 def test_a_failed_render_that_kept_credits_is_asked_about_for_a_week(books: Books) -> None:
     """A refund is looked for while it may still come, and no longer; one that kept nothing is not asked about."""
     books.adopt([books.task(0), books.task(1)])

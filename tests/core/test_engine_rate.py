@@ -9,7 +9,7 @@ import pytest
 
 from batchgen.core.answers import Verdict
 from batchgen.core.desk import Desk
-from batchgen.core.engine import LONGEST_WAIT, Engine
+from batchgen.core.engine import Engine
 from batchgen.core.flights import Flights
 from batchgen.core.lanes import Lane
 from batchgen.core.looks import RENDER_TIMES, Looks
@@ -17,6 +17,7 @@ from batchgen.core.messages import AskStatus, FetchDue, SendCreate
 from batchgen.core.model import Budget, Manifest
 from batchgen.core.policy import AccountBudget, Given, Policy
 from batchgen.core.pricing import Prices
+from batchgen.core.retry import LONGEST_WAIT
 from batchgen.errors import ExitCode
 from tests.core.book import Book, calendar
 from tests.core.test_engine_purchases import code
@@ -61,10 +62,11 @@ def test_a_request_counts_from_when_it_left() -> None:
     assert made.step(START + 1.52, []).requests
 
 
+@pytest.mark.parametrize("verdict", [Verdict.BUSY, Verdict.LOST])
 @pytest.mark.parametrize("wait", [LONGEST_WAIT + 600.0, 315e6])
-def test_a_pause_too_long_to_wait_for_ends_the_run(wait: float) -> None:
-    """A Retry-After of more than an hour ends the run with exit 6 and says until when; the next run obeys it too, then goes on."""
-    world = World().script(SendCreate, bad(Verdict.BUSY, "rate_limited", wait))
+def test_a_pause_too_long_to_wait_for_ends_the_run(wait: float, verdict: Verdict) -> None:
+    """A Retry-After of more than an hour, also of a 503, ends the run with exit 6 and says until when; the next one obeys it too."""
+    world = World().script(SendCreate, bad(verdict, "rate_limited", wait))
     run = drive(a_book(some_tasks(3)), world)
     assert code(run) is ExitCode.UNAVAILABLE
     assert run.ended is not None

@@ -180,6 +180,16 @@ def test_a_retry_after_of_the_cdn_is_honoured() -> None:
     assert second - first >= 40.0
 
 
+def test_a_retry_after_of_the_cdn_that_is_too_long_is_left_to_the_next_run() -> None:
+    """Ten years are not slept through: the run ends with exit 6, and the next fetches the render."""
+    world = World(render_time=0.0)
+    world.script(Download, lambda r: Downloaded(r, trouble=DiskTrouble.CUT, message="503", retry_after=315e6))
+    run = drive(a_book(some_tasks(2)), world)
+    assert (code(run), run.now < START + 3600.0) == (ExitCode.UNAVAILABLE, True)
+    assert code(drive(run.book, world, stage=Stage(now=run.now + 60.0))) is ExitCode.DONE
+    assert len(world.bought) == 2
+
+
 def test_a_displaced_output_is_written_down() -> None:
     """An older file of ours that made room, and one of a stranger that did not, are told."""
     output = Output(0, "m/t0.mp4", "0" * 64, 10, "video/mp4")

@@ -68,6 +68,4 @@ def _decision(options: Options) -> Decision:
     chosen = [decision for decision, said in given.items() if said]
     if len(chosen) != 1:
         raise UsageError("say exactly one of --accepted TASK_ID, --not-accepted, --resend")
-    if chosen == [Decision.ACCEPTED] and not (options["accepted"] or "").strip():
-        raise UsageError("--accepted needs the task id that the vendor shows, such as task_2f6a")
     return chosen[0]

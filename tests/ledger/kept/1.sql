@@ -108,7 +108,7 @@ CREATE TABLE migrations (
 	applied_at TEXT NOT NULL, 
 	CONSTRAINT pk_migrations PRIMARY KEY (number)
 );
-INSERT INTO "migrations" VALUES(1,'begin','2026-11-26T00:47:05.990509Z');
+INSERT INTO "migrations" VALUES(1,'begin','2026-11-26T02:23:26.582489Z');
 CREATE TABLE money (
 	id INTEGER NOT NULL, 
 	attempt_id INTEGER NOT NULL, 
@@ -167,7 +167,7 @@ CREATE TABLE runs (
 	CONSTRAINT ck_runs_ended CHECK ((ended_at IS NULL) = (exit_code IS NULL)), 
 	CONSTRAINT fk_runs_root FOREIGN KEY(root) REFERENCES runs (id)
 );
-INSERT INTO "runs" VALUES(1,1,'{"budget":null,"command":"run","cuts":[],"manifests":["spring"],"max_tasks":null,"only":"","plan":"","retry_failed":false,"until":null}','2025-11-13T02:13:20.000000Z',0,NULL,NULL,'',11462,'vm');
+INSERT INTO "runs" VALUES(1,1,'{"budget":null,"command":"run","cuts":[],"manifests":["spring"],"max_tasks":null,"only":"","plan":"","retry_failed":false,"until":null}','2025-11-13T02:13:20.000000Z',0,NULL,NULL,'',21303,'vm');
 CREATE TABLE tasks (
 	id INTEGER NOT NULL, 
 	manifest_id INTEGER NOT NULL, 
@@ -216,18 +216,18 @@ CREATE INDEX ix_walks_path ON walks (path);
 CREATE INDEX ix_tasks_states ON tasks (manifest_id, wanted, state);
 CREATE INDEX ix_tasks_due ON tasks (manifest_id, position) WHERE state = 'pending' AND wanted = 1;
 CREATE INDEX ix_controls_run_id ON controls (run_id);
-CREATE INDEX ix_attempts_prices ON attempts (price_key, id) WHERE reserved > 0 OR state = 'succeeded' AND final > 0;
-CREATE INDEX ix_attempts_failed ON attempts (ended_at) WHERE state = 'failed';
-CREATE UNIQUE INDEX uq_attempts_live ON attempts (task_id) WHERE state IN ('accepted', 'in_doubt', 'submitting');
 CREATE INDEX ix_attempts_run_id ON attempts (run_id);
-CREATE INDEX ix_money_manifest ON money (manifest_id, run_root, kind, credits);
-CREATE INDEX ix_money_day ON money (day, manifest_id, kind, credits);
+CREATE UNIQUE INDEX uq_attempts_live ON attempts (task_id) WHERE state IN ('accepted', 'in_doubt', 'submitting');
+CREATE INDEX ix_attempts_failed ON attempts (ended_at) WHERE state = 'failed';
+CREATE INDEX ix_attempts_prices ON attempts (price_key, id) WHERE reserved > 0 OR state = 'succeeded' AND final > 0;
 CREATE INDEX ix_money_attempt ON money (attempt_id, kind, credits);
 CREATE UNIQUE INDEX uq_money_closed_once ON money (attempt_id, kind) WHERE kind IN ('capture', 'release');
+CREATE INDEX ix_money_manifest ON money (manifest_id, run_root, kind, credits);
+CREATE INDEX ix_money_day ON money (day, manifest_id, kind, credits);
 CREATE INDEX ix_outputs_run_id ON outputs (run_id);
 CREATE INDEX ix_events_task ON events (task_id, id);
 CREATE INDEX ix_events_attempt_id ON events (attempt_id);
-CREATE TRIGGER guard_attempts_identity BEFORE UPDATE ON attempts FOR EACH ROW WHEN NEW.client_request_id <> OLD.client_request_id OR NEW.body <> OLD.body OR NEW.fingerprint <> OLD.fingerprint OR NEW.number <> OLD.number OR NEW.task_id <> OLD.task_id OR NEW.run_id <> OLD.run_id OR NEW.day <> OLD.day OR NEW.api_task_id <> OLD.api_task_id BEGIN SELECT RAISE(ABORT, 'an attempt keeps its task, number, key, body and task id'); END;
+CREATE TRIGGER guard_attempts_identity BEFORE UPDATE ON attempts FOR EACH ROW WHEN NEW.client_request_id <> OLD.client_request_id OR NEW.body <> OLD.body OR NEW.fingerprint <> OLD.fingerprint OR NEW.number <> OLD.number OR NEW.task_id <> OLD.task_id OR NEW.run_id <> OLD.run_id OR NEW.day <> OLD.day OR (NEW.api_task_id <> OLD.api_task_id AND OLD.state NOT IN ('in_doubt', 'submitting')) BEGIN SELECT RAISE(ABORT, 'an attempt keeps its task, number, key, body and task id'); END;
 CREATE TRIGGER guard_attempts_kept BEFORE DELETE ON attempts FOR EACH ROW WHEN 1 = 1 BEGIN SELECT RAISE(ABORT, 'attempts are never deleted'); END;
 CREATE TRIGGER guard_tasks_kept BEFORE DELETE ON tasks FOR EACH ROW WHEN 1 = 1 BEGIN SELECT RAISE(ABORT, 'tasks are never deleted'); END;
 CREATE TRIGGER guard_money_update BEFORE UPDATE ON money FOR EACH ROW WHEN 1 = 1 BEGIN SELECT RAISE(ABORT, 'money is append-only'); END;
