@@ -234,11 +234,10 @@ class Flights:
         self._desk.prices.found(live.price_key, live.key)  # nobody waits in this run for what it would have cost
 
     def remove(self, live: Live) -> None:
-        """Forget an attempt that needs nothing more."""
+        """Forget an attempt that needs nothing more. It is in flight no longer, so no hold of it is open."""
         del self._lives[live.key]
         self._at_work -= not live.left
         self._count[live.state] -= 1
-        self.open_holds -= live.hold * live.in_flight
 
     @property
     def at_work(self) -> bool:

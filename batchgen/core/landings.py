@@ -59,7 +59,7 @@ class Landings:
     def _accept(self, live: Live, render: Render) -> None:
         live.task_id, live.accepted_at = render.task_id, self._desk.now
         live.tries, live.trouble_since = 0, None
-        live.lane.accepted += 1
+        live.lane.accepted = True
         self._flights.move(live, AttemptEvent.ACCEPTED, task_id=render.task_id, reserved=render.reserved)
         self._reserve(live, render)
         if live.alike:  # bought in this run: what an earlier one bought was bought at an earlier price
