@@ -122,9 +122,12 @@ def test_in_doubt_says_so_in_every_later_run() -> None:
 
 def test_on_lost_answer_hold() -> None:
     """Every lost answer is in doubt at once, and nothing is sent twice."""
-    run = drive(a_book(some_tasks(2)), World().script(SendCreate, LOST), HOLD)
-    assert run.book.states == {"t0": TaskState.BLOCKED, "t1": TaskState.DONE}
-    assert len(run.world.sent(SendCreate)) == 2
+    run = drive(a_book(some_tasks(3)), World().script(SendCreate, LOST, LOST), HOLD)
+    assert run.book.states == {"t0": TaskState.BLOCKED, "t1": TaskState.BLOCKED, "t2": TaskState.DONE}
+    assert len(run.world.sent(SendCreate)) == 3
+    assert "on_lost_answer" in run.book.tasks[1].note
+    assert run.ended is not None
+    assert run.ended.reason == "2 attempts are in doubt"
 
 
 def test_on_lost_answer_hold_after_a_crash() -> None:
@@ -219,6 +222,14 @@ def test_insufficient_credits_and_none_come_back() -> None:
     again = drive(a_book(some_tasks(4)), rich)
     assert code(again) is ExitCode.STOPPED_EARLY
     assert len(rich.sent(AskBalance)) == 1, "once"
+
+
+@pytest.mark.parametrize(("balance", "creates", "ends"), [(5, 2, ExitCode.DONE), (4, 1, ExitCode.STOPPED_EARLY)])
+def test_credits_for_exactly_one_more(balance: int, creates: int, ends: ExitCode) -> None:
+    """A balance that is the price is enough; with a credit less nothing more is sent for the last task."""
+    world = World(balance=balance).script(SendCreate, bad(Verdict.FUNDS, "insufficient_credits"))
+    run = drive(a_book(some_tasks(1)), world)
+    assert (len(world.sent(SendCreate)), code(run)) == (creates, ends)
 
 
 def test_insufficient_credits_after_a_lost_answer() -> None:

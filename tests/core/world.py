@@ -299,6 +299,7 @@ def _one_step(run: Run, stage: Stage, events: list[Event], coming: list[tuple[In
         delay = stage.delay(request) if stage.delay else 0.0 if isinstance(request, FetchDue) else run.world.latency
         heapq.heappush(coming, (run.now + delay, run.steps * 1000 + n + 1000, event))
     if death or step.ended:
+        assert not (step.ended and step.wake_at), "a run that has ended waits for nothing"
         run.ended = step.ended
         return True
     assert step.wake_at is None or step.wake_at > run.now, "a busy loop: woken at once, with nothing new"
