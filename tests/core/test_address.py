@@ -17,6 +17,8 @@ from batchgen.rivya.key import check_key
         (" https://rivya.ai/ ", "https://rivya.ai"),
         ("https://rivya.ai/api/v1/", "https://rivya.ai"),
         ("https://gate.example:8443/rivya", "https://gate.example:8443/rivya"),
+        ("https://gate.example/RELAX/api/v1", "https://gate.example/RELAX"),
+        ("https://gate.example/api/v1/rivya", "https://gate.example/api/v1/rivya"),
         ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
         ("http://127.9.9.9", "http://127.9.9.9"),
         ("http://[::1]:8000", "http://[::1]:8000"),
@@ -40,6 +42,8 @@ def test_good_base_urls(text: str, base: str) -> None:
         ("https://rivya.ai\\evil.example", "cannot be read"),
         ("https://rivya.ai:port", "cannot be read"),
         ("https://[::1", "cannot be read"),
+        ("https://rivya\u0430.ai", "cannot be read"),
+        ("https://rivya.ai/\x07", "cannot be read"),
         ("http://rivya.ai", "not https"),
         ("http://127.0.0.1.evil.example", "not https"),
         ("http://localhost.evil.example", "not https"),
@@ -73,7 +77,9 @@ def test_good_key() -> None:
     assert check_key("rvya_sk_A-z.9/+=") == "rvya_sk_A-z.9/+="
 
 
-@pytest.mark.parametrize(("host", "ours"), [("127.0.0.1", True), ("LOCALHOST.", True), ("::1", True), ("128.0.0.1", False), ("", False)])
+@pytest.mark.parametrize(
+    ("host", "ours"), [("127.0.0.1", True), ("LOCALHOST.", True), ("::1", True), ("[::1]", True), ("128.0.0.1", False), ("", False)]
+)
 def test_loopback(host: str, *, ours: bool) -> None:
     """This machine is known by its name alone, without asking a resolver."""
     assert is_loopback(host) is ours

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchgen.core.pacing import LONGEST, SLACK, SLOWEST, Pace
+from batchgen.core.pacing import HEADROOM, LONGEST, SLACK, SLOWEST, Pace
 from tests.core.world import START, no_dice, windows
 
 RATES = [0.1, 1.0, 60.0, 90.0, 600.0, 6000.0, 60000.0]
@@ -193,3 +193,14 @@ def test_a_pause_of_years_is_half_a_day() -> None:
     """A server that means more may say it again; what waits to be repeated stays within the replay window."""
     pace = Pace(60.0, 0.0)
     assert pace.slow_down(START, no_dice, after=315e6, sent_at=START) == START + LONGEST
+
+
+@pytest.mark.parametrize("rate", [30.0, 600.0])
+def test_a_new_rate_begins_with_its_distance(rate: float) -> None:
+    """However often a person changes it, no request is gained: the next leaves no sooner than one interval after the change."""
+    pace = Pace(6.0, 0.0)
+    after_a_429 = pace.slow_down(START, no_dice, after=None, sent_at=START)
+    pace.take(after_a_429)
+    for _ in range(3):
+        pace.retune(rate, after_a_429 + 1.0)
+    assert pace.next_at == pytest.approx(after_a_429 + 1.0 + 1.5 * 60.0 / rate / HEADROOM, abs=1e-6)

@@ -66,6 +66,7 @@ def test_the_reasons_tell_of_an_edit() -> None:
     assert "due again" in plan_task(TASK, known(T.RENDERING, A.ACCEPTED, changed=True)).reason
     assert "due again" in plan_task(TASK, known(T.RENDERED, changed=True)).reason
     assert "due again" not in plan_task(TASK, known(T.RENDERING)).reason
+    assert "due again" not in plan_task(TASK, known(T.RENDERED)).reason
     assert "an attempt is live" in plan_task(TASK, known(T.RENDERING)).reason
 
 
@@ -74,6 +75,7 @@ def test_leavers(state: TaskState) -> None:
     """A task that left is listed; what is in flight is finished."""
     action = plan_leaver(known(state))
     assert (action.kind, action.task, action.renews) == (K.REMOVED, None, False)
+    assert (action.known, action.fingerprint) == (known(state), TASK.spec.fingerprint)
     assert ("is finished" in action.reason) == (state in {T.RENDERING, T.RENDERED})
 
 
@@ -96,14 +98,14 @@ def forecast(tasks: list[Task], budget: Budget = NO_BUDGET, policy: Policy = USU
 def test_a_forecast() -> None:
     """Counts, credits, uploads by content, unseen prices and the time add up."""
     refs = (reference("a"), reference("b"))
-    tasks = [a_task("t1", *refs), a_task("t2", refs[0]), replace(a_task("t3"), spec=Spec("z-image", "x"))]
+    tasks = [a_task("t1", *refs), a_task("t2", refs[0], reference("c")), replace(a_task("t3"), spec=Spec("z-image", "x"))]
     facts = forecast(tasks, uploaded=("a" * 64,))
     plan = facts.manifests[0]
     assert plan.counts == {K.NEW: 3, K.REMOVED: 1, K.TO_FETCH: 1}
     assert (facts.to_buy, facts.credits, facts.credits_most, plan.credits) == (3, 12, 12, 12)
-    assert (facts.uploads, facts.upload_bytes, facts.unseen_prices) == (1, 1000, ("kling-2-6?",))
+    assert (facts.uploads, facts.upload_bytes, facts.unseen_prices) == (2, 2000, ("kling-2-6?",))
     assert facts.binding is None
-    assert facts.seconds == pytest.approx((3 * 2 + 1 + 1) / HEADROOM)
+    assert facts.seconds == pytest.approx((3 * 2 + 1 + 2) / HEADROOM)
     assert facts.warnings == ("careful",)
 
 
