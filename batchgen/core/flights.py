@@ -108,7 +108,7 @@ class Flights:
         return self._lives[key]
 
     def schedule(self, live: Live, at: Instant) -> None:
-        """Ask about an attempt at `at`, and not before."""
+        """Ask about an attempt at `at`, and not before. Called only while no question about it waits for its answer."""
         live.wake_at = at
         self._scheduled += 1
         heapq.heappush(self._timers, (at, self._scheduled, live.key))
@@ -146,7 +146,7 @@ class Flights:
         """Take the next attempt whose create is to be repeated."""
         while self._sends:
             live = self._lives.get(self._sends.popleft())
-            if live is not None and not live.left and not live.asking:
+            if live is not None and not live.left:
                 return live
         return None
 
@@ -159,7 +159,7 @@ class Flights:
         """Return the next render to look at, or None; with `sure` only one that is hardly unfinished."""
         while self._polls and (not sure or self._polls[0][0] <= self._desk.now):
             live = self._lives.get(heapq.heappop(self._polls)[2])
-            if live is not None and not live.left and not live.asking:
+            if live is not None and not live.left:
                 self._ask(live)
                 return AskStatus(live.key, live.task_id)
         return None
@@ -169,14 +169,12 @@ class Flights:
         return SendCreate(live.key, live.body)
 
     def _ask(self, live: Live) -> None:
-        live.asking = True
         live.sent_at = self._desk.now
         self.airborne += 1
 
     def landed(self, key: str) -> Live:
         """Take note that a request about an attempt was answered."""
         live = self._lives[key]
-        live.asking = False
         self.airborne -= 1
         return live
 

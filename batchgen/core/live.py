@@ -39,7 +39,6 @@ class Live:
     saved: set[int] = field(default_factory=set)
     ordered: bool = False  # a person ordered its repeat
 
-    asking: bool = False  # a request about it is in the air
     sent_at: Instant = 0.0  # when that request left
     wake_at: Instant | None = None
     looked_at: Instant = 0.0  # when it was last seen unfinished

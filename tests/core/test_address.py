@@ -77,9 +77,7 @@ def test_good_key() -> None:
     assert check_key("rvya_sk_A-z.9/+=") == "rvya_sk_A-z.9/+="
 
 
-@pytest.mark.parametrize(
-    ("host", "ours"), [("127.0.0.1", True), ("LOCALHOST.", True), ("::1", True), ("[::1]", True), ("128.0.0.1", False), ("", False)]
-)
+@pytest.mark.parametrize(("host", "ours"), [("127.0.0.1", True), ("LOCALHOST.", True), ("::1", True), ("128.0.0.1", False), ("", False)])
 def test_loopback(host: str, *, ours: bool) -> None:
     """This machine is known by its name alone, without asking a resolver."""
     assert is_loopback(host) is ours
