@@ -225,10 +225,10 @@ class Flights:
         self._desk.write(TaskMoved(live.due.row, event, live.task_state, after, self._desk.now, note, task.id, task.manifest))
         live.task_state = after
 
-    def leave(self, live: Live, why: str) -> None:
+    def leave(self, live: Live) -> None:
         """Do nothing more about an attempt in this run; the ledger keeps it for the next."""
         self._at_work -= not live.left
-        live.left = live.left or why
+        live.left = True
         self._desk.prices.found(live.price_key, live.key)  # nobody waits in this run for what it would have cost
 
     def remove(self, live: Live) -> None:

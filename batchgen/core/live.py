@@ -53,7 +53,7 @@ class Live:
     fetch_after: float = 0.0  # the longest Retry-After of this round
     trouble: str = ""  # the last trouble with a download
     fetching: int = 0  # downloads that wait or are in the air
-    left: str = ""  # why this run leaves it to the next
+    left: bool = False  # this run leaves it to the next
 
     @property
     def in_flight(self) -> bool:

@@ -179,5 +179,5 @@ def test_a_render_that_was_left_loses_its_turn() -> None:
         flights.resume(fact, lane)
     first, second = flights.lives()
     flights.wake()
-    flights.leave(first, "for a reason")
+    flights.leave(first)
     assert flights.next_poll(sure=False) == AskStatus(second.key, second.task_id)

@@ -332,7 +332,7 @@ def test_a_timer_that_was_set_anew_rings_once() -> None:
         flights.resume(fact, lane)
     first, second = flights.lives()
     flights.schedule(first, START + 5.0)
-    flights.leave(second, "for a reason")
+    flights.leave(second)
     flights.wake()
     assert flights.next_poll(sure=False) is None
     desk.now = START + 5.0
