@@ -17,6 +17,7 @@ from batchgen.rivya.key import check_key
         (" https://rivya.ai/ ", "https://rivya.ai"),
         ("https://rivya.ai/api/v1/", "https://rivya.ai"),
         ("https://gate.example:8443/rivya", "https://gate.example:8443/rivya"),
+        ("https://gate.example/RELAX", "https://gate.example/RELAX"),
         ("https://gate.example/RELAX/api/v1", "https://gate.example/RELAX"),
         ("https://gate.example/api/v1/rivya", "https://gate.example/api/v1/rivya"),
         ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
@@ -57,6 +59,17 @@ def test_pauses_start_over(kind: type) -> None:
     assert again - lost - LATENCY == pytest.approx(1.0, abs=0.05)
 
 
+@pytest.fixture
+def in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let this machine be nine hours before UTC."""
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "JST-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_tokyo")
 @pytest.mark.parametrize("kind", [SendUpload, SendCreate, AskStatus])
 def test_a_run_does_not_wait_for_hours(kind: type) -> None:
     """Whatever there is left to do, buying or only looking, the run ends and tells from when on, to the minute, in UTC."""

@@ -160,6 +160,8 @@ def test_changes() -> None:
         references=names, output="o", note="", attempts=1, captured=55, held=0, latest=None,
     )  # fmt: skip
     assert change(task, was).content == names
+    linked = replace(task, spec=replace(spec, references=()))
+    assert change(linked, replace(was, references=())).words == "the content of a reference differs from the last time"
     assert change(task, replace(was, model="veo")).words == f"the model was veo and is {spec.model}"
     assert change(task, replace(was, prompt="x", references=())).words == "the prompt differs; it has other references"
     said = change(task, replace(was, params={"duration": "10", "seed": 1})).words
