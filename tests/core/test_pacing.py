@@ -123,6 +123,7 @@ def test_pauses_grow_while_nothing_else_is_answered() -> None:
     pace = Pace(6000.0, 0.0)
     pauses = [pause(pace, START + n * 100.0) for n in range(10)]
     assert pauses == sorted(pauses)
+    assert pauses[0] < 1.1
     assert pauses[-1] == pytest.approx(60.0, rel=0.01)
     pace.good()
     assert pause(pace, START + 2000.0) < 1.1
@@ -171,7 +172,7 @@ def test_bytes_may_leave_while_others_wait_for_their_commit() -> None:
     pace.left(START, START + 9.0)
     pace.sent(START + 0.6)
     pace.take(START + 0.8)
-    assert pace.next_at == pytest.approx(START + 0.5 + 3 * pace.interval)
+    assert pace.next_at == pytest.approx(START + 0.5 + 3 * pace.interval, abs=1e-6)
 
 
 def test_what_was_never_counted_is_not_sent() -> None:
@@ -184,7 +185,7 @@ def test_what_was_never_counted_is_not_sent() -> None:
 @pytest.mark.parametrize("rate", RATES)
 def test_an_earlier_run_is_gone_on_from(rate: float) -> None:
     """The first request keeps its distance from the last one of an earlier run; a run long ago costs nothing."""
-    assert Pace(rate, 0.0, START).next_at == pytest.approx(START + 60.0 / rate, rel=0.05)
+    assert Pace(rate, 0.0, START).next_at - START == pytest.approx(60.0 / rate, rel=0.05)
     assert Pace(rate, 0.0).ready(START)
     assert Pace(rate, START + 1e6, START).next_at == START + 1e6
 
