@@ -136,6 +136,8 @@ def test_on_lost_answer_hold_after_a_crash() -> None:
     run = drive(died.book, World(), HOLD)
     assert run.world.sent(SendCreate) == []
     assert code(run) is ExitCode.IN_DOUBT
+    why = "the run ended before an answer to its purchase came, and on_lost_answer says to ask a person"
+    assert run.book.tasks[1].note == f"in doubt: {why}"
 
 
 @pytest.mark.parametrize("decision", Decision)
@@ -189,7 +191,8 @@ def test_the_replay_window() -> None:
     assert died.book.states["t0"] is TaskState.RENDERING
     run = drive(died.book, World(), FAST, Stage(now=START + 25 * 3600.0))
     assert run.book.states == {"t0": TaskState.BLOCKED, "t1": TaskState.DONE, "t2": TaskState.DONE}
-    assert "replay_window" in run.book.tasks[1].note
+    why = "its outcome is unknown, and the time in which repeating it is safe (replay_window) has passed"
+    assert run.book.tasks[1].note == f"in doubt: {why}"
     assert code(run) is ExitCode.IN_DOUBT
     died = drive(a_book(some_tasks(3), Manifest("m", "m", in_flight=1)), World(), FAST, Stage(die=_after_first_submission))
     assert code(drive(died.book, World(), FAST, Stage(now=START + 23 * 3600.0))) is ExitCode.DONE

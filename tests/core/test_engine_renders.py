@@ -228,6 +228,7 @@ def test_an_edit_while_in_flight() -> None:
         assert new.key == client_request_id("m", "t0", new.fingerprint, 1), "a ledger that forgot the old one would ask for the same"
         assert run.book.states == {"t0": TaskState.DONE}
         assert code(run) is ExitCode.DONE
+        assert run.book.tasks[1].note == ""
 
 
 def test_attempts_count_by_their_fingerprint() -> None:

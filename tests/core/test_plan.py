@@ -70,13 +70,36 @@ def test_the_reasons_tell_of_an_edit() -> None:
     assert "an attempt is live" in plan_task(TASK, known(T.RENDERING)).reason
 
 
+AFTERWARDS = "; the manifest has changed, so it is due again after that"
+
+
+@pytest.mark.parametrize(
+    ("state", "live", "same", "changed", "retried"),
+    [
+        (T.RENDERING, A.ACCEPTED, "an attempt is accepted", f"an attempt is accepted{AFTERWARDS}", "an attempt is accepted"),
+        (T.RENDERED, None, *(f"rendered and paid, files are missing{then}" for then in ("", AFTERWARDS, ""))),
+        (T.DONE, None, "rendered and on disk", "", "rendered and on disk"),
+        (T.FAILED, None, "failed for good; --retry-failed asks again", "", "failed before; asked for again by --retry-failed"),
+        (T.BLOCKED, None, "blocked: see `batchgen show`", "", "was blocked; asked for again by --retry-failed"),
+        (T.BLOCKED, A.IN_DOUBT, *["an attempt is in doubt: see `batchgen show`"] * 3),
+    ],
+)
+def test_the_reasons(state: TaskState, live: AttemptState | None, same: str, changed: str, retried: str) -> None:
+    """What a person reads before agreeing to spend; a changed task that is bought anew says only that it differs."""
+    assert plan_task(TASK, known(state, live)).reason == same
+    differs = "model, prompt, params or references differ from the last time"
+    assert plan_task(TASK, known(state, live, changed=True)).reason == (changed or differs)
+    assert plan_task(TASK, known(state, live), retry_failed=True).reason == retried
+
+
 @pytest.mark.parametrize("state", TaskState)
 def test_leavers(state: TaskState) -> None:
     """A task that left is listed; what is in flight is finished."""
     action = plan_leaver(known(state))
     assert (action.kind, action.task, action.renews) == (K.REMOVED, None, False)
     assert (action.known, action.fingerprint) == (known(state), TASK.spec.fingerprint)
-    assert ("is finished" in action.reason) == (state in {T.RENDERING, T.RENDERED})
+    finished = "; what is in flight is finished, nothing new is bought" if state in {T.RENDERING, T.RENDERED} else ""
+    assert action.reason == f"left the manifest{finished}"
 
 
 # ---------------------------------------------------------------- the forecast

@@ -108,6 +108,29 @@ def test_a_render_that_the_server_forgot_is_doubted_with_its_words() -> None:
     assert min(b - a for a, b in pairwise(looks)) >= FAST.poll.slowest, "asked at the slowest pace meanwhile"
 
 
+UNKNOWN = [bad(Verdict.MISSING)] * 99
+
+
+@pytest.mark.parametrize(
+    ("kind", "replies", "policy", "why"),
+    [
+        (SendCreate, [bad(Verdict.LOST)], HOLD, "the answer to its purchase was lost, and on_lost_answer says to ask a person"),
+        (SendCreate, [bad(Verdict.CONFLICT)], FAST, "the server knows its key with another request (idempotency_conflict)"),
+        (
+            SendCreate,
+            [bad(Verdict.LOST), bad(Verdict.INVALID)],
+            FAST,
+            "an earlier answer was lost, and now the server refuses the same request: it may have been bought",
+        ),
+        (AskStatus, UNKNOWN, FAST, "the server accepted it, but does not know it any more (another account's key?)"),
+    ],
+)
+def test_why_a_person_must_look(kind: type, replies: list[Answer[object]], policy: Policy, why: str) -> None:
+    """What is written with the task is all that the person has to go by."""
+    run, _ = written(World().script(kind, *replies), policy)
+    assert run.book.tasks[1].note == f"in doubt: {why}"
+
+
 def test_what_made_room_for_a_result_is_written_with_it() -> None:
     """A file that was moved aside is found again by the ledger's word."""
     output, displaced = Output(0, "m/t0.mp4", "0" * 64, 10, "video/mp4"), Displaced("m/t0.mp4", "m/t0.a1.mp4")
