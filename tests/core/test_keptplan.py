@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
+import pytest
+
 from batchgen.core.budget import Budgets
 from batchgen.core.changes import change
 from batchgen.core.facts import RunAsked, Spending, TaskFacts
@@ -18,6 +20,7 @@ from batchgen.core.states import AttemptState, TaskState
 from tests.core.world import a_task, base_price, reference
 
 ONE, TWO = Manifest("m", "m.yaml"), Manifest("n", "n.yaml")
+TASK = a_task("t0")
 
 
 def keep(*, budget: int | None = None, max_tasks: int | None = None, limited: Manifest = ONE, asked: RunAsked | None = None) -> KeptPlan:
@@ -134,19 +137,21 @@ def test_document() -> None:
     assert kept_plan({**document, "credits": 1}) is None
 
 
-def test_what_is_bought_after_it_has_landed() -> None:
+@pytest.mark.parametrize(
+    ("action", "buys"),
+    [
+        (plan_task(TASK, KnownTask("t0", TaskState.RENDERING, "other")), 1),
+        (plan_task(TASK, KnownTask("t0", TaskState.RENDERED, "other")), 1),
+        (plan_task(TASK, KnownTask("t0", TaskState.RENDERING, TASK.spec.fingerprint)), 0),
+        (plan_leaver(KnownTask("t0", TaskState.RENDERING, "other")), 0),
+        (plan_task(TASK, KnownTask("t0", TaskState.DONE, TASK.spec.fingerprint)), 0),
+        (plan_task(TASK, KnownTask("t0", TaskState.BLOCKED, "other", AttemptState.IN_DOUBT)), 0),
+        (plan_task(TASK, KnownTask("t0", TaskState.DONE, "other")), 1),
+    ],
+)
+def test_what_is_bought_after_it_has_landed(action: Action, buys: int) -> None:
     """A task in flight that its manifest wants otherwise is bought again in the same run, so it counts; one that left does not."""
-    keeper = Keeper(Prices(base_price, {}), Budgets([ONE], Policy(), Spending()), max_tasks=None)
-    keeper.manifest(ONE, "/w/m.yaml")
-    keeper.add("m", plan_task(a_task("t0"), KnownTask("t0", TaskState.RENDERING, "other")))
-    keeper.add("m", plan_task(a_task("t1"), KnownTask("t1", TaskState.RENDERING, a_task("t1").spec.fingerprint)))
-    keeper.add("m", plan_leaver(KnownTask("t2", TaskState.DONE, "f")))
-    keeper.add("m", plan_task(a_task("t3"), KnownTask("t3", TaskState.DONE, a_task("t3").spec.fingerprint)))
-    keeper.add("m", plan_task(a_task("t4"), KnownTask("t4", TaskState.BLOCKED, "other", AttemptState.IN_DOUBT)))
-    plan = keeper.plan("p", RunAsked("run"), at=0.0, address="", ledger="")
-    assert plan.buys == 1
-    one = kept(plan_task(a_task("t1"), KnownTask("t1", TaskState.RENDERING, a_task("t1").spec.fingerprint)))
-    assert one.buys == 0
+    assert kept(action).buys == buys
 
 
 def test_changes() -> None:

@@ -28,6 +28,7 @@ from batchgen.core.messages import (
     SendCreate,
     SendUpload,
     Step,
+    Submitted,
     TaskMoved,
 )
 from batchgen.core.model import Output, Reference
@@ -66,8 +67,8 @@ def test_a_render_is_written_down_as_the_server_told_it() -> None:
     (accepted,), (succeeded,) = moves(records, AttemptEvent.ACCEPTED), moves(records, AttemptEvent.SUCCEEDED)
     assert (accepted.task_id, accepted.reserved) == ("task_x", 7)
     assert (succeeded.final, succeeded.urls) == (6, ("https://media.example/x",))
-    named = [(r.manifest, r.task) for r in records if isinstance(r, AttemptMoved | TaskMoved)]
-    assert named == [("m", "t0")] * 4, "whoever watches is told whose each move is"
+    named = [(r.manifest, r.task) for r in records if isinstance(r, Submitted | AttemptMoved | TaskMoved)]
+    assert named == [("m", "t0")] * 5, "whoever watches is told whose each move is"
 
 
 @pytest.mark.parametrize(
