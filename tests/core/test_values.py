@@ -206,6 +206,17 @@ def test_a_price_that_rises_makes_the_models_others_unsure() -> None:
     assert prices.must_wait("m?new=1"), "it rose once more"
 
 
+def test_two_models_that_rise_are_both_unsure() -> None:
+    """The rise of one takes nothing back of what the rise of another said."""
+    prices = Prices(quoter, {"m?": 5, "m?d=10": 9, "n?": 8})
+    for key in ("m?", "n?"):
+        prices.confirm(key, "key0")
+    prices.saw("m?", 6)
+    prices.saw("n?", 20)
+    prices.probe("m?d=10", "key1")
+    assert prices.must_wait("m?d=10")
+
+
 @pytest.mark.parametrize(("final", "reserved", "cost"), [(6, 7, 6), (0, 7, 7), (None, 7, 7), (0, None, 5), (0, 0, 5)])
 def test_what_was_paid(final: int | None, reserved: int | None, cost: int) -> None:
     """final_credits; reserved_credits where that says 0; else what was held (5)."""
