@@ -17,9 +17,10 @@ BASE_URL = "RIVYA_BASE_URL"
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine by its name or number alone: 127/8, ::1, localhost, *.localhost (RFC 6761, 6.3).
 
-    A name that merely resolves to this machine is not trusted: it may resolve to another the next time.
+    A number comes without brackets, as `urlsplit` gives it. A name that merely resolves to this machine is not trusted: it may
+    resolve to another the next time.
     """
-    name = host.lower().strip("[]").rstrip(".")
+    name = host.lower().rstrip(".")
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:

@@ -84,7 +84,7 @@ class Deliveries:
         live.gone = live.gone or event.trouble is DiskTrouble.GONE
         live.fetch_after = max(live.fetch_after, event.retry_after or 0.0)
         if event.trouble is DiskTrouble.DISK:
-            self._flights.leave(live, event.message)
+            self._flights.leave(live)
             self._desk.halt(Ended(ExitCode.UNAVAILABLE, f"cannot write a result: {event.message}"))
         elif event.trouble is DiskTrouble.REFUSED:
             self._undelivered(live, event.message)
@@ -100,6 +100,6 @@ class Deliveries:
         live.gone, live.fetch_after = False, 0.0
 
     def _undelivered(self, live: Live, why: str) -> None:
-        self._flights.leave(live, why)
+        self._flights.leave(live)
         self._desk.note("undelivered", key=live.key, detail=why)
         self._desk.undelivered = self._desk.undelivered or f"a paid render could not be fetched: {why}"

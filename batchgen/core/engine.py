@@ -12,6 +12,7 @@ they share a `desk`. This module takes turns between them, keeps the rate, and k
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import cast
@@ -387,4 +388,4 @@ class Engine:
 
 def _utc(at: Instant) -> str:
     """Write an instant for a person, to the minute that is surely not before it."""
-    return datetime.fromtimestamp(at + 59.0, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return datetime.fromtimestamp(math.ceil(at / 60.0) * 60.0, UTC).strftime("%Y-%m-%d %H:%M UTC")

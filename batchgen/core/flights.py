@@ -110,7 +110,7 @@ class Flights:
         return self._lives[key]
 
     def schedule(self, live: Live, at: Instant) -> None:
-        """Ask about an attempt at `at`, and not before."""
+        """Ask about an attempt at `at`, and not before. Called only while no question about it waits for its answer."""
         live.wake_at = at
         self._scheduled += 1
         heapq.heappush(self._timers, (at, self._scheduled, live.key))
@@ -148,7 +148,7 @@ class Flights:
         """Take the next attempt whose create is to be repeated."""
         while self._sends:
             live = self._lives.get(self._sends.popleft())
-            if live is not None and not live.left and not live.asking:
+            if live is not None and not live.left:
                 return live
         return None
 
@@ -161,7 +161,7 @@ class Flights:
         """Return the next render to look at, or None; with `sure` only one that is hardly unfinished."""
         while self._polls and (not sure or self._polls[0][0] <= self._desk.now):
             live = self._lives.get(heapq.heappop(self._polls)[2])
-            if live is not None and not live.left and not live.asking:
+            if live is not None and not live.left:
                 self._ask(live)
                 return AskStatus(live.key, live.task_id)
         return None
@@ -171,14 +171,12 @@ class Flights:
         return SendCreate(live.key, live.body)
 
     def _ask(self, live: Live) -> None:
-        live.asking = True
         live.sent_at = self._desk.now
         self.airborne += 1
 
     def landed(self, key: str) -> Live:
         """Take note that a request about an attempt was answered."""
         live = self._lives[key]
-        live.asking = False
         self.airborne -= 1
         return live
 
@@ -236,20 +234,19 @@ class Flights:
         self._desk.write(TaskMoved(live.due.row, event, live.task_state, after, self._desk.now, note, task.id, task.manifest))
         live.task_state = after
 
-    def leave(self, live: Live, why: str) -> None:
+    def leave(self, live: Live) -> None:
         """Do nothing more about an attempt in this run; the ledger keeps it for the next."""
         self._at_work -= not live.left
         self._unsaved.discard(live.key)
-        live.left = live.left or why
+        live.left = True
         self._desk.prices.found(live.price_key, live.key)  # nobody waits in this run for what it would have cost
 
     def remove(self, live: Live) -> None:
-        """Forget an attempt that needs nothing more."""
+        """Forget an attempt that needs nothing more. It is in flight no longer, so no hold of it is open."""
         del self._lives[live.key]
         self._unsaved.discard(live.key)
         self._at_work -= not live.left
         self._count[live.state] -= 1
-        self.open_holds -= live.hold * live.in_flight
 
     @property
     def at_work(self) -> bool:

@@ -141,7 +141,7 @@ class Forecast:
         self._allow_all(manifest, rows, credits)
         self._requests += REQUESTS_PER_TASK * len(rows)
         tally = self._tallies[manifest.name]
-        few = rows[: max(0, EXAMPLES - len(tally.examples.get(kind, ())))]
+        few = rows[: EXAMPLES - len(tally.examples.get(kind, ()))]
         for task, ready in zip(self._frames.tasks(manifest.name, few), few, strict=True):
             tally.add(Action(kind, reason, task, None, ready[4]), 0)
         tally.more(kind, len(rows) - len(few), sum(credits))

@@ -170,7 +170,7 @@ class Keeper:
 
 def _buys(action: Action) -> bool:
     """True if a run buys an attempt: also after what is in flight has ended, where the manifest has changed meanwhile."""
-    again = action.kind in {ActionKind.RESUMED, ActionKind.TO_FETCH} and action.known is not None
+    again = action.kind in {ActionKind.RESUMED, ActionKind.TO_FETCH}
     return action.kind in BUYING or (again and action.known is not None and action.known.fingerprint != action.fingerprint)
 
 

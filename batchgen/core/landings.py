@@ -52,14 +52,14 @@ class Landings:
         elif fate is Fate.IN_DOUBT:
             self.doubt(live, _why_doubt(answer), answer.fault)
         else:
-            self._flights.leave(live, "an earlier answer was lost, and the server refuses to repeat it now")
+            self._flights.leave(live)
             self._desk.work_left = self._desk.work_left or "an attempt whose answer was lost must be repeated by the next run"
             self._note_trouble(live, answer)
 
     def _accept(self, live: Live, render: Render) -> None:
         live.task_id, live.accepted_at = render.task_id, self._desk.now
         live.tries, live.trouble_since = 0, None
-        live.lane.accepted += 1
+        live.lane.accepted = True
         self._flights.move(live, AttemptEvent.ACCEPTED, task_id=render.task_id, reserved=render.reserved)
         self._reserve(live, render)
         if live.alike:  # bought in this run: what an earlier one bought was bought at an earlier price
@@ -131,7 +131,7 @@ class Landings:
         elif answer.verdict is Verdict.MISSING:
             self._missing(live, answer)
         elif answer.verdict is Verdict.KEY:
-            self._flights.leave(live, "the key was refused")
+            self._flights.leave(live)
         else:
             self._note_trouble(live, answer)
             self._retry_later(live, answer)
@@ -154,7 +154,7 @@ class Landings:
             live.strange = render.said
             self._desk.note("unknown_status", key=live.key, detail=render.said)
         if self._desk.now - live.accepted_at > self._desk.policy.render_timeout:
-            self._flights.leave(live, "still rendering after render_timeout")
+            self._flights.leave(live)
             self._desk.work_left = self._desk.work_left or "some renders take longer than render_timeout; the next run picks them up"
             return
         live.looked_at = live.sent_at
@@ -287,7 +287,7 @@ class Landings:
         live.tries += 1
         live.trouble_since = live.trouble_since or self._desk.now
         if self._desk.now - live.trouble_since > self._desk.policy.outage_patience:
-            self._flights.leave(live, "the service did not answer for it")
+            self._flights.leave(live)
             self._desk.undelivered = self._desk.undelivered or "the service gave no usable answer about some attempts"
             return
         self._flights.schedule(live, self._desk.now + backoff(live.tries, self._desk.dice, after=answer.retry_after))

@@ -40,7 +40,7 @@ class Lane:
     successes: int = 0
     in_a_row: int = 0
     first_refusals: int = 0
-    accepted: int = 0
+    accepted: bool = False  # the server took a submission of this run
     rendered_before: int = 0  # tasks of this manifest that earlier runs rendered
     _after: int = -1
     _fetching: bool = False

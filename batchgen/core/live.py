@@ -39,7 +39,6 @@ class Live:
     saved: set[int] = field(default_factory=set)
     ordered: bool = False  # a person ordered its repeat
 
-    asking: bool = False  # a request about it is in the air
     sent_at: Instant = 0.0  # when that request left
     wake_at: Instant | None = None
     looked_at: Instant = 0.0  # when it was last seen unfinished
@@ -54,7 +53,7 @@ class Live:
     fetch_after: float = 0.0  # the longest Retry-After of this round
     trouble: str = ""  # the last trouble with a download
     fetching: int = 0  # downloads that wait or are in the air
-    left: str = ""  # why this run leaves it to the next
+    left: bool = False  # this run leaves it to the next
 
     @property
     def in_flight(self) -> bool:

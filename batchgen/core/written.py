@@ -123,7 +123,7 @@ def parted(text: str) -> tuple[str, str, str]:
     What is looked for cannot stand inside a prompt, where quotes have a backslash before them, nor inside references.
     """
     end = text.rfind(_TAIL)
-    begin = text.rfind(_PROMPT, 0, end) + len(_PROMPT) - 1
+    begin = text.rfind(_PROMPT) + len(_PROMPT) - 1
     return text[:begin], text[begin:end], text[end:]
 
 

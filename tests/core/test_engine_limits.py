@@ -258,7 +258,11 @@ def test_the_reason_counts_what_there_is(bad_uploads: int, bad_renders: int, rea
 
 def most_in_flight(run: Run, life: float) -> int:
     """Return the most creates within any `life` seconds: that many were on the server at once."""
-    times = run.world.times(SendCreate)
+    return most_in_flight_at(run.world.times(SendCreate), life)
+
+
+def most_in_flight_at(times: list[float], life: float) -> int:
+    """Return the most of these instants within any `life` seconds."""
     return max(sum(at <= other < at + life for other in times) for at in times)
 
 
@@ -268,6 +272,14 @@ def test_places_in_flight(policy: Policy, manifest: int | None) -> None:
     run = drive(a_book(some_tasks(20), Manifest("m", "m", in_flight=manifest)), World(), policy)
     assert most_in_flight(run, 20.0) == 3
     assert code(run) is ExitCode.DONE
+
+
+def test_an_attempt_in_doubt_gives_back_one_place() -> None:
+    """The others go on one by one."""
+    run = drive(a_book(some_tasks(4)), World().script(SendCreate, bad(Verdict.CONFLICT)), replace(FAST, in_flight=1))
+    first, *others = run.world.times(SendCreate)
+    assert others[0] > first
+    assert most_in_flight_at(others, 20.0) == 1
 
 
 def test_manifests_take_turns() -> None:
@@ -509,6 +521,18 @@ def test_the_glimpse_tells_what_is_waited_for() -> None:
     glimpse = died.engine.glimpse()
     assert (glimpse.rendering, glimpse.held) == (1, 5)
     assert "total of m" in glimpse.waiting_for
+
+
+def test_the_glimpse_has_the_uploads_the_rate_and_the_budgets() -> None:
+    """Whoever watches sees what is in the air, how fast it may go, how much may be in flight and spent, and that it stops."""
+    book = a_book(some_tasks(2, reference()), Manifest("m", "m", Budget(total=50), in_flight=3))
+    run = drive(book, World(), FAST, Stage(die=lambda _, step: "sent" if any(isinstance(r, SendUpload) for r in step.requests) else ""))
+    seen = run.engine.glimpse()
+    assert (seen.uploading, seen.places, seen.stopping) == (1, 3, False)
+    assert seen.per_minute == pytest.approx(6000.0)
+    assert [(left.name, left.limit, left.used) for left in seen.budgets] == [("total of m", 50, 0)]
+    run.engine.step(run.now, [StopAsked(StopReason.INTERRUPT)])
+    assert run.engine.glimpse().stopping
 
 
 def test_time_never_runs_back() -> None:

@@ -122,10 +122,13 @@ def test_in_doubt_says_so_in_every_later_run() -> None:
 
 def test_on_lost_answer_hold() -> None:
     """Every lost answer is in doubt at once, and nothing is sent twice."""
-    run = drive(a_book(some_tasks(2)), World().script(SendCreate, LOST), HOLD)
-    assert run.book.states == {"t0": TaskState.BLOCKED, "t1": TaskState.DONE}
-    assert len(run.world.sent(SendCreate)) == 2
-    assert run.engine.glimpse().held == 5  # whoever watches sees what the ledger still holds
+    run = drive(a_book(some_tasks(3)), World().script(SendCreate, LOST, LOST), HOLD)
+    assert run.book.states == {"t0": TaskState.BLOCKED, "t1": TaskState.BLOCKED, "t2": TaskState.DONE}
+    assert len(run.world.sent(SendCreate)) == 3
+    assert "on_lost_answer" in run.book.tasks[1].note
+    assert run.ended is not None
+    assert run.ended.reason == "2 attempts are in doubt"
+    assert run.engine.glimpse().held == 10  # whoever watches sees what the ledger still holds
 
 
 def test_on_lost_answer_hold_after_a_crash() -> None:
@@ -134,6 +137,8 @@ def test_on_lost_answer_hold_after_a_crash() -> None:
     run = drive(died.book, World(), HOLD)
     assert run.world.sent(SendCreate) == []
     assert code(run) is ExitCode.IN_DOUBT
+    why = "the run ended before an answer to its purchase came, and on_lost_answer says to ask a person"
+    assert run.book.tasks[1].note == f"in doubt: {why}"
 
 
 @pytest.mark.parametrize("decision", Decision)
@@ -187,7 +192,8 @@ def test_the_replay_window() -> None:
     assert died.book.states["t0"] is TaskState.RENDERING
     run = drive(died.book, World(), FAST, Stage(now=START + 25 * 3600.0))
     assert run.book.states == {"t0": TaskState.BLOCKED, "t1": TaskState.DONE, "t2": TaskState.DONE}
-    assert "replay_window" in run.book.tasks[1].note
+    why = "its outcome is unknown, and the time in which repeating it is safe (replay_window) has passed"
+    assert run.book.tasks[1].note == f"in doubt: {why}"
     assert code(run) is ExitCode.IN_DOUBT
     died = drive(a_book(some_tasks(3), Manifest("m", "m", in_flight=1)), World(), FAST, Stage(die=_after_first_submission))
     assert code(drive(died.book, World(), FAST, Stage(now=START + 23 * 3600.0))) is ExitCode.DONE
@@ -220,6 +226,14 @@ def test_insufficient_credits_and_none_come_back() -> None:
     again = drive(a_book(some_tasks(4)), rich)
     assert code(again) is ExitCode.STOPPED_EARLY
     assert len(rich.sent(AskBalance)) == 1, "once"
+
+
+@pytest.mark.parametrize(("balance", "creates", "ends"), [(5, 2, ExitCode.DONE), (4, 1, ExitCode.STOPPED_EARLY)])
+def test_credits_for_exactly_one_more(balance: int, creates: int, ends: ExitCode) -> None:
+    """A balance that is the price is enough; with a credit less nothing more is sent for the last task."""
+    world = World(balance=balance).script(SendCreate, bad(Verdict.FUNDS, "insufficient_credits"))
+    run = drive(a_book(some_tasks(1)), world)
+    assert (len(world.sent(SendCreate)), code(run)) == (creates, ends)
 
 
 def test_insufficient_credits_after_a_lost_answer() -> None:

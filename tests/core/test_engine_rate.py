@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
 
 from batchgen.core.answers import Verdict
 from batchgen.core.desk import Desk
-from batchgen.core.engine import Engine
+from batchgen.core.engine import REMEMBER, Engine
 from batchgen.core.flights import Flights
 from batchgen.core.lanes import Lane
 from batchgen.core.looks import RENDER_TIMES, Looks
-from batchgen.core.messages import AskStatus, FetchDue, SendCreate
+from batchgen.core.messages import AskStatus, Download, FetchDue, SendCreate
 from batchgen.core.model import Budget, Manifest
 from batchgen.core.policy import AccountBudget, Given, Policy
 from batchgen.core.pricing import Prices
@@ -21,7 +22,7 @@ from batchgen.core.retry import LONGEST_WAIT
 from batchgen.errors import ExitCode
 from tests.core.book import Book, calendar
 from tests.core.test_engine_purchases import code
-from tests.core.world import FAST, START, Stage, World, a_book, a_task, bad, base_price, compose, drive, no_dice, some_tasks
+from tests.core.world import FAST, LATENCY, START, Stage, World, a_book, a_task, bad, base_price, compose, drive, no_dice, some_tasks
 
 KNOWN = {"kling-2-6?": (100, 4.9, 0.24)}
 """Renders take 134 s, 60 to 300."""
@@ -115,6 +116,26 @@ def test_what_was_learned_is_written_down() -> None:
     notes = [note for note in book.notes if note.event == RENDER_TIMES]
     assert 1 <= len(notes) <= 4
     assert json.loads(notes[-1].detail)["kling-2-6?"][0] >= 10
+    assert 85.0 < math.exp(json.loads(notes[-1].detail)["kling-2-6?"][1]) < 100.0, "seconds"
+
+
+def test_what_was_learned_is_written_once_a_minute_and_at_the_end() -> None:
+    """Not with every commit: a run of ten thousand renders would write as many notes as it has renders."""
+    book = a_book(some_tasks(20))
+    run = drive(book, World(render_time=90.0), replace(FAST, in_flight=10, requests_per_minute=30.0))
+    assert code(run) is ExitCode.DONE
+    notes = [note for note in book.notes if note.event == RENDER_TIMES]
+    assert 2 <= len(notes) <= 2 + (run.now - START) / REMEMBER
+    assert notes[-1].at == run.now, "the end has it all"
+    assert drive(a_book(some_tasks(1)), World(render_time=90.0)).book.noted(RENDER_TIMES) == 1
+
+
+def test_a_run_that_has_done_everything_does_not_wait_for_the_rate() -> None:
+    """It ends with its last file, also where the next request could leave only in a minute."""
+    world = World()
+    run = drive(a_book(some_tasks(1)), world, Policy(requests_per_minute=1.0))
+    assert code(run) is ExitCode.DONE
+    assert run.now == world.times(Download)[-1] + LATENCY
 
 
 MIXED = {"a?": (50, 3.0, 0.1), "b?": (50, 5.0, 0.1)}
@@ -160,5 +181,5 @@ def test_a_render_that_was_left_loses_its_turn() -> None:
         flights.resume(fact, lane)
     first, second = flights.lives()
     flights.wake()
-    flights.leave(first, "for a reason")
+    flights.leave(first)
     assert flights.next_poll(sure=False) == AskStatus(second.key, second.task_id)

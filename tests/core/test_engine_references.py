@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from batchgen.core.answers import Answer, RenderStatus, StoredFile, Verdict
 from batchgen.core.messages import AskStatus, CheckUpload, Request, SendCreate, SendUpload
 from batchgen.core.model import Manifest, MediaKind, Reference, Upload
 from batchgen.core.policy import Policy
 from batchgen.core.states import TaskState
+from batchgen.core.submissions import AHEAD
 from batchgen.core.uploads import upload_key
 from batchgen.errors import ExitCode
 from tests.core.book import Book
@@ -245,6 +248,8 @@ def test_a_page_does_not_bring_a_forgotten_upload_back() -> None:
     assert len(run.world.sent(CheckUpload)) == 1
     assert len(run.world.sent(SendUpload)) == 1
     assert set(run.book.states.values()) == {TaskState.DONE}
+    assert run.ended is not None
+    assert run.ended.code is ExitCode.DONE, "neither of them waits for anything any more"
 
 
 def test_a_lane_that_stopped_meanwhile_lets_its_waiting_tasks_go() -> None:
@@ -268,3 +273,12 @@ def test_the_duration_token_of_an_upload_is_kept() -> None:
     world = World().script(SendUpload, Answer(Verdict.OK, StoredFile("https://files.example/x", "f", "token")))
     run = drive(a_book(some_tasks(1, reference())), world)
     assert run.book.uploads["a" * 64].duration_token == "token"
+
+
+@pytest.mark.parametrize(("own", "run", "most"), [(1, 100, 1 + AHEAD), (None, 1, 2 + AHEAD)])
+def test_references_are_uploaded_only_so_far_ahead(own: int | None, run: int, most: int) -> None:
+    """While the first of many renders, the references of the next AHEAD are on the server, and no more: a night may end early."""
+    tasks = [a_task(f"t{n}", reference(f"{n:x}"), position=n) for n in range(16)]
+    world = World()
+    drive(a_book(tasks, Manifest("m", "m", in_flight=own)), world, replace(FAST, in_flight=run))
+    assert sum(at < START + world.render_time for at in world.times(SendUpload)) == most

@@ -106,6 +106,8 @@ def test_results_that_are_not_named_yet_are_waited_for() -> None:
     assert code(run) is ExitCode.UNAVAILABLE
     assert 600.0 <= run.now - START < 700.0
     assert run.book.states == {"t0": TaskState.RENDERED}
+    assert run.ended is not None
+    assert "the server names no result of a render that it finished" in run.ended.reason
     assert run.book.of("t0")[0].used == 5
     assert code(drive(run.book, never, FAST, Stage(now=run.now))) is ExitCode.UNAVAILABLE
     never.always.clear()
@@ -252,7 +254,10 @@ def test_a_rendered_task_that_the_server_forgot_is_fetched_from_the_urls_it_gave
     assert code(drive(run.book, world)) is ExitCode.DONE
     lost = drive(a_book(some_tasks(1)), World().script(Download, trouble(DiskTrouble.DISK)))
     lost.book.of("t0")[0].urls = ()
-    assert code(drive(lost.book, world)) is ExitCode.UNAVAILABLE
+    run = drive(lost.book, world)
+    assert code(run) is ExitCode.UNAVAILABLE
+    assert run.ended is not None
+    assert "the server does not know a render that it finished" in run.ended.reason
 
 
 # ---------------------------------------------------------------- edits and leavers
@@ -272,6 +277,7 @@ def test_an_edit_while_in_flight() -> None:
         assert new.key == client_request_id("m", "t0", new.fingerprint, 1), "a ledger that forgot the old one would ask for the same"
         assert run.book.states == {"t0": TaskState.DONE}
         assert code(run) is ExitCode.DONE
+        assert run.book.tasks[1].note == ""
 
 
 def test_attempts_count_by_their_fingerprint() -> None:

@@ -66,3 +66,14 @@ def named(facts: PlanFacts) -> list[tuple[str, str, str]]:
     """Return the tasks that a plan names, with their fingerprints and reasons."""
     actions = [action for plan in facts.manifests for kind in plan.examples.values() for action in kind]
     return [(action.task.id if action.task else "", action.fingerprint, action.reason) for action in actions]
+
+
+def test_a_manifest_that_a_budget_stopped_takes_nothing_more() -> None:
+    """Not even what would still fit, as it comes with the next thousand rows: a run ends its manifest there."""
+    manifest = Manifest("m", "m.yaml", Budget(total=60))
+    made = Forecast(Policy(), Prices(quote, {}), Budgets((manifest,), Policy(), Spending(today="2026-11-23")))
+    made.manifest(manifest)
+    for ident, duration in (("dear", "10"), ("cheap", "5")):
+        made.fresh(manifest, [ready_of(ident, Spec("kling-2-6", "p", {"duration": duration}), f"m/{ident}", 1)], NOT_YET)
+    facts = made.facts({})
+    assert (facts.to_buy, facts.credits, facts.credits_most) == (2, 150, 0)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
+
+import pytest
 
 from batchgen.core.budget import Budgets
 from batchgen.core.changes import change
 from batchgen.core.facts import RunAsked, Spending, TaskFacts
 from batchgen.core.forecast import Forecast
 from batchgen.core.keptplan import Keeper, KeptPlan, differences, kept_document, kept_plan
-from batchgen.core.model import Budget, KnownTask, Manifest
-from batchgen.core.plan import plan_leaver, plan_task
+from batchgen.core.model import Budget, KnownTask, Manifest, MediaKind, Reference
+from batchgen.core.plan import Action, plan_leaver, plan_task
 from batchgen.core.policy import Policy
 from batchgen.core.pricing import Prices
-from batchgen.core.states import TaskState
+from batchgen.core.states import AttemptState, TaskState
 from tests.core.world import a_task, base_price, reference
 
 ONE, TWO = Manifest("m", "m.yaml"), Manifest("n", "n.yaml")
+TASK = a_task("t0")
 
 
 def keep(*, budget: int | None = None, max_tasks: int | None = None, limited: Manifest = ONE, asked: RunAsked | None = None) -> KeptPlan:
@@ -49,6 +53,9 @@ def test_where_it_ends() -> None:
     assert limited.cuts == (("m", 2), ("n", 0))
     assert limited.asked(until=5.0) == RunAsked("run", ("m", "n"), budget=2 * price, until=5.0, plan="p" * 32, cuts=limited.cuts)
     assert keep(asked=limited.asked(until=None)).buys == 2
+    narrow = keep(asked=RunAsked("run", only="t*", retry_failed=True))
+    assert narrow.asked(until=None) == RunAsked("run", ("m", "n"), "t*", retry_failed=True, budget=30, plan="p" * 32)
+    assert [(left.name, left.limit, left.used) for left in keep(budget=4 * price).budgets] == [("--budget", 20, 0)], "as they were"
 
 
 def test_what_differs() -> None:
@@ -69,7 +76,57 @@ def test_what_differs() -> None:
         (said,) = differences(plan, now)
         assert words in said
     many = {str(n): "a" for n in range(9)}
-    assert len(list(differences(replace(plan, references=many), replace(plan, references=dict.fromkeys(many, "b"))))) == 4
+    named = list(differences(replace(plan, references=many), replace(plan, references=dict.fromkeys(many, "b") | {"8": "a", "new": "b"})))
+    assert named == [*(f"the reference {n} has changed" for n in range(3)), "5 more references have changed"]
+    assert len(list(differences(replace(plan, references={"0": "a", "1": "a", "2": "a"}), replace(plan, references={"0": "b"})))) == 1
+    three = dict.fromkeys("012", "a")
+    assert len(list(differences(replace(plan, references=three), replace(plan, references=dict.fromkeys(three, "b"))))) == 3
+    for key, words in (("m?a=x&b=1?", "m (a=x, b=1?)"), ("m?", "m")):
+        (dearer,) = differences(replace(plan, prices={key: 5}), replace(plan, prices={key: 6}))
+        assert dearer == f"the price of {words} was 5 credits and is 6"
+
+
+def kept(*actions: Action, manifest: Manifest = ONE, file: str = "/w/m.yaml", ledger: str = "l") -> KeptPlan:
+    """Keep a plan of one manifest."""
+    keeper = Keeper(Prices(base_price, {}), Budgets([manifest], Policy(), Spending()), max_tasks=None)
+    keeper.manifest(manifest, file)
+    for action in actions:
+        keeper.add("m", action)
+    return keeper.plan("p", RunAsked("run"), at=0.0, address="", ledger=ledger)
+
+
+def test_what_is_kept_of_a_task() -> None:
+    """Its id, its fingerprint and where its file goes; and what is done with it. Any of them that differs is another plan."""
+    task = a_task("t0")
+    new = plan_task(task, None)
+    done = plan_task(task, KnownTask("t0", TaskState.DONE, task.spec.fingerprint))
+    (plan,) = kept(new).manifests
+    assert plan.wants == hashlib.sha256(f"t0\0{task.spec.fingerprint}\0m/t0\n".encode()).hexdigest()
+    assert plan.does == hashlib.sha256(b"t0\0new\n").hexdigest()
+    for other in (replace(task, id="t1"), replace(task, output="m/x"), a_task("t0", prompt="another")):
+        assert kept(plan_task(other, None)).manifests[0].wants != plan.wants
+    assert kept(done).manifests[0].does != plan.does
+    left = [kept(plan_leaver(KnownTask(ident, TaskState.DONE, "f"))).manifests[0].does for ident in ("t0", "t1")]
+    assert left[0] != left[1]
+    assert kept(new, plan_task(a_task("t1"), None)).manifests[0].does != kept(done, plan_task(a_task("t1"), None)).manifests[0].does
+
+
+def test_what_is_kept_of_a_manifest() -> None:
+    """Its limits, not where it lies: a manifest that was moved is the same, one with other limits is not."""
+    (plan,) = kept().manifests
+    assert kept(manifest=replace(ONE, path="elsewhere.yaml")).manifests == (plan,)
+    for other in (replace(ONE, retries=9), replace(ONE, canary=1), replace(ONE, budget=Budget(per_day=5)), replace(ONE, in_flight=1)):
+        assert kept(manifest=other).manifests[0].header != plan.header
+
+
+def test_what_is_kept_of_references_and_of_the_ledger() -> None:
+    """The content of each file by its path, whichever bytes its path is made of; the ledger's address as a digest."""
+    linked = Reference(MediaKind.IMAGE, "image/png", "x.png", url="https://example.org/x.png")
+    plan = kept(plan_task(a_task("t0", reference("a"), reference("b", "b.png"), linked), None), ledger="sqlite:////w/\udcff.db")
+    assert plan.references == {"/refs/ref.png": "a" * 64, "/refs/b.png": "b" * 64}
+    assert plan.ledger == hashlib.sha256(b"sqlite:////w/\xff.db").hexdigest()
+    odd = kept(plan_task(replace(a_task("t\ud800"), output="m/\ud800"), None))
+    assert kept_plan(kept_document(replace(odd, only="\ud800"))) is not None
 
 
 def test_document() -> None:
@@ -80,14 +137,21 @@ def test_document() -> None:
     assert kept_plan({**document, "credits": 1}) is None
 
 
-def test_what_is_bought_after_it_has_landed() -> None:
+@pytest.mark.parametrize(
+    ("action", "buys"),
+    [
+        (plan_task(TASK, KnownTask("t0", TaskState.RENDERING, "other")), 1),
+        (plan_task(TASK, KnownTask("t0", TaskState.RENDERED, "other")), 1),
+        (plan_task(TASK, KnownTask("t0", TaskState.RENDERING, TASK.spec.fingerprint)), 0),
+        (plan_leaver(KnownTask("t0", TaskState.RENDERING, "other")), 0),
+        (plan_task(TASK, KnownTask("t0", TaskState.DONE, TASK.spec.fingerprint)), 0),
+        (plan_task(TASK, KnownTask("t0", TaskState.BLOCKED, "other", AttemptState.IN_DOUBT)), 0),
+        (plan_task(TASK, KnownTask("t0", TaskState.DONE, "other")), 1),
+    ],
+)
+def test_what_is_bought_after_it_has_landed(action: Action, buys: int) -> None:
     """A task in flight that its manifest wants otherwise is bought again in the same run, so it counts; one that left does not."""
-    keeper = Keeper(Prices(base_price, {}), Budgets([ONE], Policy(), Spending()), max_tasks=None)
-    keeper.manifest(ONE, "/w/m.yaml")
-    keeper.add("m", plan_task(a_task("t0"), KnownTask("t0", TaskState.RENDERING, "other")))
-    keeper.add("m", plan_task(a_task("t1"), KnownTask("t1", TaskState.RENDERING, a_task("t1").spec.fingerprint)))
-    keeper.add("m", plan_leaver(KnownTask("t2", TaskState.DONE, "f")))
-    assert keeper.plan("p", RunAsked("run"), at=0.0, address="", ledger="").buys == 1
+    assert kept(action).buys == buys
 
 
 def test_changes() -> None:
@@ -101,6 +165,8 @@ def test_changes() -> None:
         references=names, output="o", note="", attempts=1, captured=55, held=0, latest=None,
     )  # fmt: skip
     assert change(task, was).content == names
+    linked = replace(task, spec=replace(spec, references=()))
+    assert change(linked, replace(was, references=())).words == "the content of a reference differs from the last time"
     assert change(task, replace(was, model="veo")).words == f"the model was veo and is {spec.model}"
     assert change(task, replace(was, prompt="x", references=())).words == "the prompt differs; it has other references"
     said = change(task, replace(was, params={"duration": "10", "seed": 1})).words

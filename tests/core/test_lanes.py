@@ -181,7 +181,7 @@ def test_the_first_five_refusals() -> None:
     lane = a_lane()
     assert [bool(lane.failed(refused=True)) for _ in range(6)] == [False] * 4 + [True, False]
     accepted = a_lane()
-    accepted.accepted = 1
+    accepted.accepted = True
     assert not any(accepted.failed(refused=True) for _ in range(6))
     mixed = a_lane()
     mixed.failed(refused=False)

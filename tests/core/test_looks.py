@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from random import Random
 
 import pytest
@@ -120,3 +121,25 @@ def test_a_spread_of_nothing_is_not_believed() -> None:
     for n in range(MEMORY):
         kind.saw(0.01 if n % 2 else 10_000.0)
     assert kind.spread == 1.2
+
+
+@pytest.mark.parametrize("age", [20.0, 60.0, 134.0, 300.0, 900.0])
+def test_the_hazard_is_what_ends_of_those_that_are_left(age: float) -> None:
+    """By definition: the share of the renders not done at an age that are done a moment later, per second."""
+    kind = Kind(MEMORY, MEAN, SPREAD * SPREAD)
+
+    def left(at: float) -> float:
+        return math.erfc((math.log(at) - kind.mean) / kind.spread / math.sqrt(2.0)) / 2.0
+
+    moment = age * 1e-5
+    assert kind.hazard(age) == pytest.approx((left(age - moment) - left(age + moment)) / (2.0 * moment) / left(age), rel=1e-5)
+
+
+def test_a_kind_is_mean_and_variance_of_the_logarithms() -> None:
+    """Each of the first hundred counts alike; a time below a millisecond is taken for one."""
+    kind, times = Kind(), [20.0, 60.0, 134.0, 300.0, 0.5, 0.0]
+    for seconds in times:
+        kind.saw(seconds)
+    logs = [math.log(max(seconds, 0.001)) for seconds in times]
+    assert kind.mean == pytest.approx(statistics.fmean(logs))
+    assert kind.variance == pytest.approx(statistics.pvariance(logs))

@@ -26,7 +26,9 @@ def test_each_file_and_then_the_task() -> None:
     *lost, moved = records_of(LOSS, START)
     assert lost == [OutputLost("bg-1", 0, "m/t-0.mp4", "missing", START), OutputLost("bg-1", 2, "m/t-2.mp4", "damaged", START)]
     assert isinstance(moved, TaskMoved)
-    assert (moved.row, moved.event, moved.before, moved.after) == (7, TaskEvent.MISSED, TaskState.DONE, TaskState.RENDERED)
+    note = "2 of its files are missing or damaged on disk"
+    assert moved == TaskMoved(7, TaskEvent.MISSED, TaskState.DONE, TaskState.RENDERED, START, note, "t")
+    assert moved.manifest == "m"
 
 
 def test_only_a_task_that_is_done() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchgen.core.pacing import LONGEST, SLACK, SLOWEST, Pace
+from batchgen.core.pacing import HEADROOM, LONGEST, SLACK, SLOWEST, Pace
 from tests.core.world import START, no_dice, windows
 
 RATES = [0.1, 1.0, 60.0, 90.0, 600.0, 6000.0, 60000.0]
@@ -123,6 +123,7 @@ def test_pauses_grow_while_nothing_else_is_answered() -> None:
     pace = Pace(6000.0, 0.0)
     pauses = [pause(pace, START + n * 100.0) for n in range(10)]
     assert pauses == sorted(pauses)
+    assert pauses[0] < 1.1
     assert pauses[-1] == pytest.approx(60.0, rel=0.01)
     pace.good()
     assert pause(pace, START + 2000.0) < 1.1
@@ -171,7 +172,7 @@ def test_bytes_may_leave_while_others_wait_for_their_commit() -> None:
     pace.left(START, START + 9.0)
     pace.sent(START + 0.6)
     pace.take(START + 0.8)
-    assert pace.next_at == pytest.approx(START + 0.5 + 3 * pace.interval)
+    assert pace.next_at == pytest.approx(START + 0.5 + 3 * pace.interval, abs=1e-6)
 
 
 def test_what_was_never_counted_is_not_sent() -> None:
@@ -184,7 +185,7 @@ def test_what_was_never_counted_is_not_sent() -> None:
 @pytest.mark.parametrize("rate", RATES)
 def test_an_earlier_run_is_gone_on_from(rate: float) -> None:
     """The first request keeps its distance from the last one of an earlier run; a run long ago costs nothing."""
-    assert Pace(rate, 0.0, START).next_at == pytest.approx(START + 60.0 / rate, rel=0.05)
+    assert Pace(rate, 0.0, START).next_at - START == pytest.approx(60.0 / rate, rel=0.05)
     assert Pace(rate, 0.0).ready(START)
     assert Pace(rate, START + 1e6, START).next_at == START + 1e6
 
@@ -193,3 +194,14 @@ def test_a_pause_of_years_is_half_a_day() -> None:
     """A server that means more may say it again; what waits to be repeated stays within the replay window."""
     pace = Pace(60.0, 0.0)
     assert pace.slow_down(START, no_dice, after=315e6, sent_at=START) == START + LONGEST
+
+
+@pytest.mark.parametrize("rate", [30.0, 600.0])
+def test_a_new_rate_begins_with_its_distance(rate: float) -> None:
+    """However often a person changes it, no request is gained: the next leaves no sooner than one interval after the change."""
+    pace = Pace(6.0, 0.0)
+    after_a_429 = pace.slow_down(START, no_dice, after=None, sent_at=START)
+    pace.take(after_a_429)
+    for _ in range(3):
+        pace.retune(rate, after_a_429 + 1.0)
+    assert pace.next_at == pytest.approx(after_a_429 + 1.0 + 1.5 * 60.0 / rate / HEADROOM, abs=1e-6)

@@ -66,7 +66,30 @@ def test_the_reasons_tell_of_an_edit() -> None:
     assert "due again" in plan_task(TASK, known(T.RENDERING, A.ACCEPTED, changed=True)).reason
     assert "due again" in plan_task(TASK, known(T.RENDERED, changed=True)).reason
     assert "due again" not in plan_task(TASK, known(T.RENDERING)).reason
+    assert "due again" not in plan_task(TASK, known(T.RENDERED)).reason
     assert "an attempt is live" in plan_task(TASK, known(T.RENDERING)).reason
+
+
+AFTERWARDS = "; the manifest has changed, so it is due again after that"
+
+
+@pytest.mark.parametrize(
+    ("state", "live", "same", "changed", "retried"),
+    [
+        (T.RENDERING, A.ACCEPTED, "an attempt is accepted", f"an attempt is accepted{AFTERWARDS}", "an attempt is accepted"),
+        (T.RENDERED, None, *(f"rendered and paid, files are missing{then}" for then in ("", AFTERWARDS, ""))),
+        (T.DONE, None, "rendered and on disk", "", "rendered and on disk"),
+        (T.FAILED, None, "failed for good; --retry-failed asks again", "", "failed before; asked for again by --retry-failed"),
+        (T.BLOCKED, None, "blocked: see `batchgen show`", "", "was blocked; asked for again by --retry-failed"),
+        (T.BLOCKED, A.IN_DOUBT, *["an attempt is in doubt: see `batchgen show`"] * 3),
+    ],
+)
+def test_the_reasons(state: TaskState, live: AttemptState | None, same: str, changed: str, retried: str) -> None:
+    """What a person reads before agreeing to spend; a changed task that is bought anew says only that it differs."""
+    assert plan_task(TASK, known(state, live)).reason == same
+    differs = "model, prompt, params or references differ from the last time"
+    assert plan_task(TASK, known(state, live, changed=True)).reason == (changed or differs)
+    assert plan_task(TASK, known(state, live), retry_failed=True).reason == retried
 
 
 @pytest.mark.parametrize("state", TaskState)
@@ -74,7 +97,9 @@ def test_leavers(state: TaskState) -> None:
     """A task that left is listed; what is in flight is finished."""
     action = plan_leaver(known(state))
     assert (action.kind, action.task, action.renews) == (K.REMOVED, None, False)
-    assert ("is finished" in action.reason) == (state in {T.RENDERING, T.RENDERED})
+    assert (action.known, action.fingerprint) == (known(state), TASK.spec.fingerprint)
+    finished = "; what is in flight is finished, nothing new is bought" if state in {T.RENDERING, T.RENDERED} else ""
+    assert action.reason == f"left the manifest{finished}"
 
 
 # ---------------------------------------------------------------- the forecast
@@ -96,14 +121,14 @@ def forecast(tasks: list[Task], budget: Budget = NO_BUDGET, policy: Policy = USU
 def test_a_forecast() -> None:
     """Counts, credits, uploads by content, unseen prices and the time add up."""
     refs = (reference("a"), reference("b"))
-    tasks = [a_task("t1", *refs), a_task("t2", refs[0]), replace(a_task("t3"), spec=Spec("z-image", "x"))]
+    tasks = [a_task("t1", *refs), a_task("t2", refs[0], reference("c")), replace(a_task("t3"), spec=Spec("z-image", "x"))]
     facts = forecast(tasks, uploaded=("a" * 64,))
     plan = facts.manifests[0]
     assert plan.counts == {K.NEW: 3, K.REMOVED: 1, K.TO_FETCH: 1}
     assert (facts.to_buy, facts.credits, facts.credits_most, plan.credits) == (3, 12, 12, 12)
-    assert (facts.uploads, facts.upload_bytes, facts.unseen_prices) == (1, 1000, ("kling-2-6?",))
+    assert (facts.uploads, facts.upload_bytes, facts.unseen_prices) == (2, 2000, ("kling-2-6?",))
     assert facts.binding is None
-    assert facts.seconds == pytest.approx((3 * 2 + 1 + 1) / HEADROOM)
+    assert facts.seconds == pytest.approx((3 * 2 + 1 + 2) / HEADROOM)
     assert facts.warnings == ("careful",)
 
 

@@ -21,31 +21,36 @@ from batchgen.core.messages import (
     Download,
     Downloaded,
     MoneyKind,
+    MoneyMoved,
     Noted,
     OutputSaved,
     Record,
     SendCreate,
     SendUpload,
     Step,
+    Submitted,
     TaskMoved,
 )
-from batchgen.core.model import Output
-from batchgen.core.policy import AccountBudget, OnLostAnswer, Policy
-from batchgen.core.states import AttemptEvent
-from tests.core.world import FAST, Reply, Run, Stage, World, a_book, bad, drive, failed_render, reference, says, some_tasks, trouble
+from batchgen.core.model import Output, Reference
+from batchgen.core.policy import AccountBudget, OnLostAnswer, Policy, Quote
+from batchgen.core.pricing import price_key
+from batchgen.core.states import AttemptEvent, TaskEvent
+from tests.core.world import FAST, START, Reply, Run, Stage, World, a_book, bad, drive, failed_render, reference, says, some_tasks, trouble
 
 HOLD = Policy(requests_per_minute=6000.0, on_lost_answer=OnLostAnswer.HOLD)
+KEEP = Policy(requests_per_minute=6000.0, account=AccountBudget(keep_balance=10))
 
 
-def written(world: World, policy: Policy = FAST, tasks: int = 1) -> tuple[Run, list[Record]]:
-    """Drive a run, and return its records too."""
+def written(world: World, policy: Policy = FAST, *refs: Reference, price: int = 5) -> tuple[Run, list[Record]]:
+    """Drive a run of one task, and return its records too."""
     records: list[Record] = []
 
     def watch(_: int, step: Step) -> str:
         records.extend(step.records)
         return ""
 
-    return drive(a_book(some_tasks(tasks)), world, policy, Stage(die=watch)), records
+    stage = Stage(die=watch, quoter=lambda spec: Quote(price_key(spec.model, spec.params), price))
+    return drive(a_book(some_tasks(1, *refs)), world, policy, stage), records
 
 
 def moves(records: list[Record], event: AttemptEvent) -> list[AttemptMoved]:
@@ -62,8 +67,8 @@ def test_a_render_is_written_down_as_the_server_told_it() -> None:
     (accepted,), (succeeded,) = moves(records, AttemptEvent.ACCEPTED), moves(records, AttemptEvent.SUCCEEDED)
     assert (accepted.task_id, accepted.reserved) == ("task_x", 7)
     assert (succeeded.final, succeeded.urls) == (6, ("https://media.example/x",))
-    named = [(r.manifest, r.task) for r in records if isinstance(r, AttemptMoved | TaskMoved)]
-    assert named == [("m", "t0")] * 4, "whoever watches is told whose each move is"
+    named = [(r.manifest, r.task) for r in records if isinstance(r, Submitted | AttemptMoved | TaskMoved)]
+    assert named == [("m", "t0")] * 5, "whoever watches is told whose each move is"
 
 
 @pytest.mark.parametrize(
@@ -104,6 +109,29 @@ def test_a_render_that_the_server_forgot_is_doubted_with_its_words() -> None:
     assert min(b - a for a, b in pairwise(looks)) >= FAST.poll.slowest, "asked at the slowest pace meanwhile"
 
 
+UNKNOWN = [bad(Verdict.MISSING)] * 99
+
+
+@pytest.mark.parametrize(
+    ("kind", "replies", "policy", "why"),
+    [
+        (SendCreate, [bad(Verdict.LOST)], HOLD, "the answer to its purchase was lost, and on_lost_answer says to ask a person"),
+        (SendCreate, [bad(Verdict.CONFLICT)], FAST, "the server knows its key with another request (idempotency_conflict)"),
+        (
+            SendCreate,
+            [bad(Verdict.LOST), bad(Verdict.INVALID)],
+            FAST,
+            "an earlier answer was lost, and now the server refuses the same request: it may have been bought",
+        ),
+        (AskStatus, UNKNOWN, FAST, "the server accepted it as task_0, but does not know it any more (another account's key?)"),
+    ],
+)
+def test_why_a_person_must_look(kind: type, replies: list[Answer[object]], policy: Policy, why: str) -> None:
+    """What is written with the task is all that the person has to go by."""
+    run, _ = written(World().script(kind, *replies), policy)
+    assert run.book.tasks[1].note == f"in doubt: {why}"
+
+
 def test_what_made_room_for_a_result_is_written_with_it() -> None:
     """A file that was moved aside is found again by the ledger's word."""
     output, displaced = Output(0, "m/t0.mp4", "0" * 64, 10, "video/mp4"), Displaced("m/t0.mp4", "m/t0.a1.mp4")
@@ -132,6 +160,49 @@ def test_a_note_names_its_attempt_and_says_what_came(kind: type, reply: Reply, e
     assert note.fault == (reply.fault if isinstance(reply, Answer) else None)
 
 
+@pytest.mark.parametrize(
+    ("kind", "reply", "event", "detail"),
+    [
+        (SendUpload, bad(Verdict.LOST, "timeout"), "upload_lost", "ref.png"),
+        (SendUpload, bad(Verdict.INVALID, "no_image"), "upload_refused", "ref.png"),
+        (AskBalance, bad(Verdict.LOST, "timeout"), "balance_lost", ""),
+        (AskBalance, None, "balance", "1000000"),
+        (AskStatus, bad(Verdict.BUSY, "busy"), "slow_down", ""),
+    ],
+)
+def test_a_note_about_no_attempt_says_what_came(kind: type, reply: Answer[object] | None, event: str, detail: str) -> None:
+    """The log has the server's own words for each upload, each balance and each 429, and what it was about."""
+    run, records = written(World().script(kind, reply), KEEP, reference())
+    note = next(r for r in records if isinstance(r, Noted) and r.event == event)
+    assert note.key == ""
+    assert note.fault == (reply.fault if reply else None)
+    assert note.detail == detail or (event == "slow_down" and START < float(note.detail) < run.now)
+
+
+def test_a_blocked_task_is_named() -> None:
+    """Whoever watches is told whose reference was refused."""
+    _, records = written(World().script(SendUpload, bad(Verdict.INVALID, "no_image")), FAST, reference())
+    (moved,) = [r for r in records if isinstance(r, TaskMoved)]
+    assert (moved.event, moved.task, moved.manifest) == (TaskEvent.BLOCKED, "t0", "m")
+    assert "ref.png was refused: no_image" in moved.note
+
+
+@pytest.mark.parametrize(
+    ("price", "reserved", "refused", "moved"),
+    [
+        (5, 5, False, [(MoneyKind.CAPTURE, 5)]),
+        (5, 6, False, [(MoneyKind.HOLD, 1), (MoneyKind.CAPTURE, 6)]),
+        (5, 5, True, [(MoneyKind.RELEASE, 5)]),
+        (0, 0, False, [(MoneyKind.CAPTURE, 0)]),
+    ],
+)
+def test_each_hold_is_closed_by_what_it_became(price: int, reserved: int, refused: bool, moved: list[tuple[MoneyKind, int]]) -> None:
+    """A credit more is held too, what cost nothing is only released, and a hold of nothing is closed as well."""
+    world = World(price=reserved).script(SendCreate, bad(Verdict.INVALID) if refused else None)
+    _, records = written(world, price=price)
+    assert [(r.kind, r.credits) for r in records if isinstance(r, MoneyMoved)] == moved
+
+
 def test_a_sidecar_has_the_attempts_facts_and_times() -> None:
     """Whoever finds the file alone learns the render's id, its attempt, its price and its times, under these names for ever."""
     world = World()
@@ -147,8 +218,7 @@ def test_a_sidecar_has_the_attempts_facts_and_times() -> None:
 def test_a_retry_after_of_any_question_is_honoured(kind: type) -> None:
     """A question that the server was too busy for is asked again when it said, not before."""
     world = World().script(kind, bad(Verdict.LOST, "unavailable", retry_after=45.0))
-    policy = Policy(requests_per_minute=6000.0, account=AccountBudget(keep_balance=10))
-    drive(a_book(some_tasks(1, reference())), world, policy)  # a 503 slows nothing else down
+    drive(a_book(some_tasks(1, reference())), world, KEEP)  # a 503 slows nothing else down
     first, second, *_ = world.times(kind)
     assert second - first >= 45.0
 

@@ -94,6 +94,7 @@ def test_a_budget_replaces_that_of_the_command_line(budget: int, bought: int) ->
     run = drive(a_book(some_tasks(9)), World(), replace(SLOW, run_budget=30), Stage(inject={10.0: says(ControlKind.BUDGET, budget)}))
     assert len(run.world.bought) == bought
     assert code(run) is (ExitCode.DONE if bought == 9 else ExitCode.STOPPED_EARLY)
+    assert run.book.controls == [f"budget {budget}"], "as it was typed"
 
 
 def test_a_rate_counts_from_now() -> None:

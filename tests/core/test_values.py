@@ -25,10 +25,11 @@ from batchgen.core.messages import AskStatus, AttemptMoved, Ended, MoneyKind, Mo
 from batchgen.core.model import Reference, Spec, canonical_json, client_request_id
 from batchgen.core.policy import OnLostAnswer, Quote
 from batchgen.core.pricing import Prices, model_of, paid, price_key
-from batchgen.core.resolve import Decision, InDoubt, resolve
+from batchgen.core.resolve import NOTES, Decision, InDoubt, resolve
 from batchgen.core.retry import CAP, FLOOR, Fate, backoff, judge_create
 from batchgen.core.sidecar import sidecar, utc
 from batchgen.core.states import AttemptState, TaskState
+from batchgen.core.uploads import upload_key
 from batchgen.errors import ExitCode, IllegalMove
 from tests.core.world import FAST, START, Stage, World, a_book, a_task, base_price, drive, reference
 
@@ -103,7 +104,7 @@ def test_backoff(tries: int, roll: float, after: float | None) -> None:
     """Full jitter under a capped exponential, never less than the floor nor than Retry-After."""
     pause = backoff(tries, lambda: roll, after=after)
     assert pause >= max(FLOOR, after or 0.0)
-    assert pause <= max(FLOOR, after or 0.0, min(CAP, 2.0 ** min(tries - 1, 60)))
+    assert pause == max(FLOOR, after or 0.0, roll * min(CAP, 2.0 ** min(tries - 1, 60)))
 
 
 @pytest.mark.parametrize(("verdict", "lost", "hold"), list(product(Verdict, [0, 1], OnLostAnswer)))
@@ -139,6 +140,7 @@ def test_a_price_has_one_name() -> None:
     """The model and its params, in one order."""
     assert price_key("m", {"b": 1, "a": "x"}) == "m?a=x&b=1"
     assert model_of("m?a=x&b=1") == "m"
+    assert model_of(price_key("m", {"mood": "why? so"})) == "m"
 
 
 def test_quotes() -> None:
@@ -151,7 +153,7 @@ def test_quotes() -> None:
     prices.saw("n?", 2)
     assert prices.quote(OTHER).credits == 8
     prices.saw("n?", 20)
-    assert prices.quote(OTHER).credits == 20
+    assert prices.quote(OTHER) == Quote("n?", 20, stated=True)
 
 
 def test_one_probe_for_each_model() -> None:
@@ -204,6 +206,17 @@ def test_a_price_that_rises_makes_the_models_others_unsure() -> None:
     assert prices.must_wait("m?new=1"), "it rose once more"
 
 
+def test_two_models_that_rise_are_both_unsure() -> None:
+    """The rise of one takes nothing back of what the rise of another said."""
+    prices = Prices(quoter, {"m?": 5, "m?d=10": 9, "n?": 8})
+    for key in ("m?", "n?"):
+        prices.confirm(key, "key0")
+    prices.saw("m?", 6)
+    prices.saw("n?", 20)
+    prices.probe("m?d=10", "key1")
+    assert prices.must_wait("m?d=10")
+
+
 @pytest.mark.parametrize(("final", "reserved", "cost"), [(6, 7, 6), (0, 7, 7), (None, 7, 7), (0, None, 5), (0, 0, 5)])
 def test_what_was_paid(final: int | None, reserved: int | None, cost: int) -> None:
     """final_credits; reserved_credits where that says 0; else what was held (5)."""
@@ -230,6 +243,19 @@ def test_a_sidecar_tells_what_was_bought() -> None:
         "credits": 5,
         "accepted_at": "2027-01-15T08:00:00.000Z",
     }
+
+
+def test_a_sidecar_is_for_people_too() -> None:
+    """One fact a line, and a prompt in its own letters."""
+    text = sidecar('{"prompt":"Häuser"}'.encode(), manifest="m", task="t", facts={}, times={})
+    assert text.startswith('{\n  "batchgen": 1,\n  "manifest": "m",')
+    assert '\n  "prompt": "Häuser",\n' in text
+
+
+def test_an_uploads_id_never_changes() -> None:
+    """The server knows a repeat by it, also one from a later version of this program."""
+    assert upload_key(reference("a")) == "bg-file-ffe054fe7ae0cb6dc65c3af9b61d5209f439851d"
+    assert upload_key(reference("a"), 1) != upload_key(reference("a"))
 
 
 def test_a_sidecar_of_a_body_without_params() -> None:
@@ -268,7 +294,7 @@ def test_accepted() -> None:
     assert isinstance(moved, AttemptMoved)
     assert isinstance(task, TaskMoved)
     assert (moved.after, moved.task_id, moved.submitted_at) == (AttemptState.ACCEPTED, "task_1", None)
-    assert (task.row, task.after) == (7, TaskState.RENDERING)
+    assert (task.row, task.after, task.note) == (7, TaskState.RENDERING, NOTES[Decision.ACCEPTED])
 
 
 def test_not_accepted() -> None:
@@ -317,7 +343,7 @@ def test_a_timer_that_was_set_anew_rings_once() -> None:
         flights.resume(fact, lane)
     first, second = flights.lives()
     flights.schedule(first, START + 5.0)
-    flights.leave(second, "for a reason")
+    flights.leave(second)
     flights.wake()
     assert flights.next_poll(sure=False) is None
     desk.now = START + 5.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, replace
+from json.encoder import encode_basestring
 
 from batchgen.core.answers import Answer, Render, RenderStatus, Verdict
 from batchgen.core.budget import Budgets
@@ -13,7 +14,7 @@ from batchgen.core.engine import Engine
 from batchgen.core.facts import LiveAttempt, Opening, Spending, TaskFacts, TaskHistory
 from batchgen.core.forecast import Forecast
 from batchgen.core.lanes import Lane
-from batchgen.core.messages import Answered, AskStatus, DueArrived, FetchDue, MoneyKind, MoneyMoved
+from batchgen.core.messages import Answered, AskStatus, DueArrived, FetchDue, MoneyKind, MoneyMoved, Noted, Record
 from batchgen.core.model import DueTask, Manifest, Spec, Task
 from batchgen.core.plan import Action, ActionKind
 from batchgen.core.policy import Given, Policy, Quote
@@ -51,7 +52,9 @@ def test_a_spec_comes_back_from_its_text() -> None:
 
     assert spec_from(text) == spec
     assert fingerprint_of(head, prompt, identity_tail(spec.references)) == spec.fingerprint
-    assert spec_from(spec_text(replace(spec, prompt="half \ud800 a pair"))).prompt == "half \ud800 a pair"
+    half = replace(spec, prompt="half \ud800 a pair")
+    assert spec_from(spec_text(half)).prompt == half.prompt
+    assert fingerprint_of(head, encode_basestring(half.prompt), identity_tail(spec.references)) == half.fingerprint
 
 
 def test_frames_remember_only_so_many() -> None:
@@ -99,7 +102,7 @@ class Histories:
 
 def test_a_plan_says_what_has_changed() -> None:
     """Changed tasks tell what differs, a reference with other bytes is warned of; a task without a history keeps its reason."""
-    was = a_task("t1", reference())
+    was = a_task("t1", reference(), reference("b", "b.png"))
     references = tuple(r.name for r in was.spec.references)
     facts = TaskFacts(
         row=1,
@@ -120,17 +123,18 @@ def test_a_plan_says_what_has_changed() -> None:
         latest=None,
     )
     made = forecast()
-    for task in (a_task("t1", reference("other bytes")), a_task("unknown")):
+    for task in (a_task("t1", reference("other bytes"), reference("b", "b.png")), a_task("unknown")):
         made.add(MANIFEST, Action(ActionKind.CHANGED, "differs", task, None, task.spec.fingerprint))
     made.add(MANIFEST, Action(ActionKind.CHANGED, "gone", None, None))
     ledger = Histories((TaskHistory(facts, (), ()),))
     plan = explained(made.facts({}), ledger)  # type: ignore[arg-type] # only its histories are asked for
     reasons = [action.reason for action in plan.manifests[0].examples[ActionKind.CHANGED]]
 
-    assert "content" in reasons[0]
+    assert reasons[0] == "the content of ref.png, b.png differs from the last time"
     assert reasons[1:] == ["differs", "gone"]
-    assert any("references changed" in warning for warning in plan.warnings)
-    assert explained(forecast().facts({}), ledger).warnings == ()  # type: ignore[arg-type] # the same
+    assert plan.warnings == ("references changed: ref.png, b.png; what m rendered from them is bought again",)
+    none = explained(forecast().facts({}), ledger)  # type: ignore[arg-type] # the same
+    assert (none.warnings, none.manifests[0].examples) == ((), {})
 
 
 def failed(task: Task) -> LiveAttempt:
@@ -156,8 +160,8 @@ def failed(task: Task) -> LiveAttempt:
     )
 
 
-def refund_of(answer: Answer[object]) -> list[MoneyMoved]:
-    """Open a run with such an attempt, give it this answer to its look, and return the money that moved."""
+def after_a_look(answer: Answer[object]) -> tuple[Record, ...]:
+    """Open a run with such an attempt, give it this answer to its look, and return what is written."""
     opening = Opening((MANIFEST,), live=(failed(a_task("t1")),))
     engine = Engine(opening, Policy(requests_per_minute=60_000), Given(quote, compose, lambda _: "2027-01-16", lambda: 0.0))
     step, now = engine.step(1.8e9 + 100, []), 1.8e9 + 100
@@ -166,8 +170,12 @@ def refund_of(answer: Answer[object]) -> list[MoneyMoved]:
         now += 1
         step = engine.step(now, [])
         asked = [request for request in step.requests if isinstance(request, AskStatus)]
-    step = engine.step(now, [Answered(asked[0], answer, now)])
-    return [record for record in step.records if isinstance(record, MoneyMoved)]
+    return engine.step(now, [Answered(asked[0], answer, now)]).records
+
+
+def refund_of(answer: Answer[object]) -> list[MoneyMoved]:
+    """Return the money that an answer moves."""
+    return [record for record in after_a_look(answer) if isinstance(record, MoneyMoved)]
 
 
 def test_a_late_refund_is_taken_back_once() -> None:
@@ -176,6 +184,10 @@ def test_a_late_refund_is_taken_back_once() -> None:
     moved = refund_of(Answer(Verdict.OK, render))
 
     assert [(record.kind, record.credits) for record in moved] == [(MoneyKind.REFUND, 50)]
+    assert [(note.event, note.key, note.detail) for note in after_a_look(Answer(Verdict.OK, render)) if isinstance(note, Noted)] == [
+        ("refunded", "bg-1", "50")
+    ]
+    assert [record.credits for record in refund_of(Answer(Verdict.OK, replace(render, final=54)))] == [1]
     assert refund_of(Answer(Verdict.OK, replace(render, final=55))) == []
     assert refund_of(Answer(Verdict.LOST)) == []
 

@@ -253,6 +253,7 @@ class Stage:
     dice: Callable[[], float] = no_dice
     only: str = ""
     finish_only: frozenset[str] = frozenset()
+    cuts: Mapping[str, int] = field(default_factory=dict)  # where a kept plan ends, by manifest
     inject: Mapping[float, Event] = field(default_factory=dict)  # by seconds since the start
     die: Halfway | None = None
     delay: Callable[[Request], float] | None = None
@@ -264,7 +265,7 @@ def drive(book: Book, world: World | None = None, policy: Policy = FAST, stage: 
     """Drive a run to its end (or to its death), in virtual time."""
     world, stage = world or World(), stage or Stage()
     opening = replace(book.opening(stage.now, only=stage.only), finish_only=stage.finish_only, render_times=stage.render_times)
-    opening = replace(opening, prices={**stage.prices, **opening.prices})
+    opening = replace(opening, prices={**stage.prices, **opening.prices}, cuts=stage.cuts)
     engine = Engine(opening, policy, Given(stage.quoter, compose, calendar, stage.dice))
     run = Run(book, world, engine, tally(book), now=stage.now)
     coming: list[tuple[Instant, int, Event]] = [(stage.now + at, n, event) for n, (at, event) in enumerate(stage.inject.items())]
@@ -298,6 +299,7 @@ def _one_step(run: Run, stage: Stage, events: list[Event], coming: list[tuple[In
         delay = stage.delay(request) if stage.delay else 0.0 if isinstance(request, FetchDue) else run.world.latency
         heapq.heappush(coming, (run.now + delay, run.steps * 1000 + n + 1000, event))
     if death or step.ended:
+        assert not (step.ended and step.wake_at), "a run that has ended waits for nothing"
         run.ended = step.ended
         return True
     assert step.wake_at is None or step.wake_at > run.now, "a busy loop: woken at once, with nothing new"
