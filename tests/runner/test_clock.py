@@ -31,7 +31,7 @@ def test_wall_clock_that_jumps() -> None:
     for jump in (-86_400.0, 86_400.0, 0.0):
         wall.at += jump
         monotonic.at += 1.0
-        assert clock.now() == pytest.approx(1_800_000_000.0 + monotonic.at - 50.0)
+        assert clock.now() == pytest.approx(1_800_000_000.0 + monotonic.at - 50.0, abs=1e-3)
 
 
 @pytest.mark.parametrize("jump", [-3600.0, -86_400.0 * 365])
@@ -49,4 +49,4 @@ def test_wall_clock_ahead(place: Place) -> None:
     with empty_ledger(place.settings) as ledger:
         ledger.begin_run(RunAsked("run"), resumes=None, at=1_800_000_000.0)
         clock = SystemClock(ledger.newest(), wall=Hands(1_800_000_500.0), monotonic=Hands(7.0))
-        assert clock.now() == pytest.approx(1_800_000_500.0)
+        assert clock.now() == pytest.approx(1_800_000_500.0, abs=1e-3)
