@@ -24,6 +24,7 @@ class Verdict(StrEnum):
     KEY = "key"  # the key was refused or lacks a scope; nothing else was looked at
     FUNDS = "funds"  # insufficient_credits
     CONFLICT = "conflict"  # idempotency_conflict: the key is known with another body, or is in use
+    TAKEN = "taken"  # accepted, under the id of another attempt's render: whether this one was bought is not known
     MISSING = "missing"  # not_found
     INVALID = "invalid"  # any other refusal of the request itself (validation_failed, unknown 4xx codes)
 
@@ -88,6 +89,11 @@ class Answer(Generic[T_co]):
     value: T_co | None = None
     fault: Fault | None = None
     retry_after: float | None = None
+
+
+def taken(task_id: str, bearer: str) -> Answer[Render]:
+    """Return what an acceptance becomes that names a render which the attempt `bearer` has already."""
+    return Answer(Verdict.TAKEN, fault=Fault("task_id_taken", f"the server accepted it as {task_id}, which is the render of {bearer}"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class Flights:
         self._polls: list[tuple[Instant, int, str]] = []  # a heap, by when a look is hardly wasted any more
         self._downloads: deque[tuple[str, int]] = deque()
         self._unsaved: set[str] = set()  # renders of which files are missing, and that this run has not given up
+        self._bearers: dict[str, str] = {}  # keys by the vendor's task id
         self._count = Counter[AttemptState]()
         self.open_holds: Credits = 0  # credits held by attempts whose end is not known
         self.doubted_holds: Credits = 0  # credits that stay held by attempts that came into doubt in this run
@@ -99,6 +100,8 @@ class Flights:
 
     def _add(self, live: Live) -> None:
         self._lives[live.key] = live
+        if live.task_id:
+            self._bearers[live.task_id] = live.key
         self._at_work += 1
         self._count[live.state] += 1
         self.open_holds += live.hold * live.in_flight
@@ -108,6 +111,15 @@ class Flights:
     def get(self, key: str) -> Live:
         """Return the attempt with this key."""
         return self._lives[key]
+
+    def accepted(self, live: Live, task_id: str) -> None:
+        """Take note of an attempt's id at the vendor."""
+        live.task_id, live.accepted_at = task_id, self._desk.now
+        self._bearers[task_id] = live.key
+
+    def bearer(self, task_id: str) -> str | None:
+        """Return the key of the live attempt that has this id at the vendor."""
+        return self._bearers.get(task_id)
 
     def schedule(self, live: Live, at: Instant) -> None:
         """Ask about an attempt at `at`, and not before. Called only while no question about it waits for its answer."""
@@ -244,6 +256,7 @@ class Flights:
     def remove(self, live: Live) -> None:
         """Forget an attempt that needs nothing more. It is in flight no longer, so no hold of it is open."""
         del self._lives[live.key]
+        self._bearers.pop(live.task_id, None)
         self._unsaved.discard(live.key)
         self._at_work -= not live.left
         self._count[live.state] -= 1

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from batchgen.core.answers import NOT_DONE, Answer, Fault, Render, RenderStatus, Verdict
+from batchgen.core.answers import NOT_DONE, Answer, Fault, Render, RenderStatus, Verdict, taken
 from batchgen.core.deliveries import Deliveries
 from batchgen.core.desk import Desk
 from batchgen.core.flights import Flights
@@ -42,6 +42,9 @@ class Landings:
     def created(self, key: str, answer: Answer[Render]) -> None:
         """Take the answer to a create."""
         live = self._flights.landed(key)
+        bearer = answer.value and self._flights.bearer(answer.value.task_id)
+        if answer.value is not None and bearer not in {None, key}:
+            answer = taken(answer.value.task_id, str(bearer))
         fate = judge_create(answer.verdict, lost=live.lost, on_lost=self._desk.policy.on_lost_answer)
         if fate is Fate.ACCEPTED and answer.value is not None:
             self._accept(live, answer.value)
@@ -57,7 +60,7 @@ class Landings:
             self._note_trouble(live, answer)
 
     def _accept(self, live: Live, render: Render) -> None:
-        live.task_id, live.accepted_at = render.task_id, self._desk.now
+        self._flights.accepted(live, render.task_id)
         live.tries, live.trouble_since = 0, None
         live.lane.accepted = True
         self._flights.move(live, AttemptEvent.ACCEPTED, task_id=render.task_id, reserved=render.reserved)
@@ -303,5 +306,7 @@ def _why_doubt(answer: Answer[Render]) -> str:
             return "the answer to its purchase was lost, and on_lost_answer says to ask a person"
         case Verdict.CONFLICT:
             return "the server knows its key with another request (idempotency_conflict)"
+        case Verdict.TAKEN:
+            return (answer.fault or Fault("", "")).message
         case _:
             return "an earlier answer was lost, and now the server refuses the same request: it may have been bought"

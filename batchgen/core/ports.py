@@ -149,6 +149,10 @@ class Ledger(Protocol):
         """Which of our outputs is at this path: sha256 and attempt number."""
         ...
 
+    def bearer(self, api_task_id: str) -> str | None:
+        """Return the client_request_id of the attempt that has this id at the vendor, if any."""
+        ...
+
     # -- reading
 
     def runs(self, limit: int = 1) -> tuple[RunFacts, ...]:

@@ -55,7 +55,7 @@ def judge_create(verdict: Verdict, *, lost: int, on_lost: OnLostAnswer) -> Fate:
         return Fate.IN_DOUBT if on_lost is OnLostAnswer.HOLD else Fate.AGAIN
     if verdict in NOT_DONE:
         return Fate.AGAIN
-    if verdict is Verdict.CONFLICT:
+    if verdict in {Verdict.CONFLICT, Verdict.TAKEN}:
         return Fate.IN_DOUBT
     if not lost:
         return Fate.REFUSED

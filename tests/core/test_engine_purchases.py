@@ -120,6 +120,16 @@ def test_in_doubt_says_so_in_every_later_run() -> None:
     assert code(run) is ExitCode.IN_DOUBT
 
 
+def test_one_render_for_two_purchases() -> None:
+    """A server that answers with the render of another attempt in flight: the second may be charged, so a person must look."""
+    world = World().script(SendCreate, None, Answer(Verdict.OK, Render("task_0", RenderStatus.QUEUED, reserved=5)))
+    run = drive(a_book(some_tasks(3)), world)
+    first = run.book.of("t0")[0].key
+    assert run.book.states == {"t0": TaskState.DONE, "t1": TaskState.BLOCKED, "t2": TaskState.DONE}
+    assert run.book.tasks[2].note == f"in doubt: the server accepted it as task_0, which is the render of {first}"
+    assert run.engine.glimpse().held == 5
+
+
 def test_on_lost_answer_hold() -> None:
     """Every lost answer is in doubt at once, and nothing is sent twice."""
     run = drive(a_book(some_tasks(3)), World().script(SendCreate, LOST, LOST), HOLD)

@@ -117,7 +117,7 @@ def test_what_an_answer_to_a_create_proves(verdict: Verdict, lost: int, hold: On
         expected = Fate.IN_DOUBT if hold is OnLostAnswer.HOLD else Fate.AGAIN
     elif verdict in NOT_DONE:
         expected = Fate.AGAIN
-    elif verdict is Verdict.CONFLICT:
+    elif verdict in {Verdict.CONFLICT, Verdict.TAKEN}:
         expected = Fate.IN_DOUBT
     elif not lost:
         expected = Fate.REFUSED

@@ -251,6 +251,28 @@ def test_in_doubt_by_conflict(tmp_path: Path) -> None:
         assert place.server.count("POST", GENERATIONS) == sent
 
 
+@pytest.mark.parametrize("when", ["in the same run", "long after"])
+def test_in_doubt_by_a_render_of_another(tmp_path: Path, when: str) -> None:
+    """Code 7: a server that answers a purchase with the render of an earlier one; whether it took credits for it is not known."""
+    first: list[object] = []
+
+    def same(request: str, document: dict[str, object]) -> dict[str, object]:
+        if request.startswith("POST /api/v1/generations") and (identity := document.get("id")):
+            first.append(identity)
+            return {**document, "id": first[0]}
+        return document
+
+    with opened(tmp_path, faults="render=0.3") as place:
+        place.server.edit = same
+        if when == "long after":
+            assert place.run(place.images(1)).code == ExitCode.DONE
+        ended = place.run(place.images(3))
+        assert (ended.code, place.states(), place.money()) == (ExitCode.IN_DOUBT, {"done": 1, "blocked": 2}, (1, 2))
+        assert "which is the render of bg-" in place.history("t2").task.note
+        assert place.resume().code == ExitCode.IN_DOUBT
+        assert len(first) == 3
+
+
 def test_in_doubt_by_wish(tmp_path: Path) -> None:
     """Code 7: with on_lost_answer hold a lost answer is never repeated by ourselves."""
     with opened(tmp_path, rules=[Rudeness("POST", GENERATIONS, 0, after=True, times=1)]) as place:
