@@ -29,7 +29,7 @@ from batchgen.core.forecast import Forecast, PlanFacts
 from batchgen.core.glob import matches
 from batchgen.core.keptplan import Keeper, KeptPlan, differences
 from batchgen.core.losses import Census, delivery, pages, records_of
-from batchgen.core.messages import Ended, FetchDue
+from batchgen.core.messages import Ended, FetchDue, Glimpse, Step
 from batchgen.core.model import Instant, Spec
 from batchgen.core.policy import Given, Quote, Quoter
 from batchgen.core.ports import Ledger, Watch
@@ -233,7 +233,9 @@ async def fetch(settings: Settings, manifest: str, only: str, *, watch: Watch) -
         # It counts on the last run, so that `resume` goes on as that one was asked to.
         begun = ledger.begin_run(replace(last.asked, command="fetch"), resumes=last.id, at=now)
         for page in pages(census.losses):
-            ledger.commit(begun.id, [record for loss in page for record in records_of(loss, now)])
+            records = [record for loss in page for record in records_of(loss, now)]
+            ledger.commit(begun.id, records)
+            watch(Step(tuple(records)), Glimpse())
         return Fetched(census, await _drive(settings, ledger, begun, _Desired(names, fetch=wanted), watch))
 
 

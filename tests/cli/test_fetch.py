@@ -36,7 +36,8 @@ def test_as_a_log(cli: Cli, manifest: Write, workspace: Path) -> None:
     assert cli("run", manifest(2), "--sandbox", "--yes").code == 0
     (workspace / "renders-sandbox" / "spring" / "t2.mp4").unlink()
     called = cli("fetch", "--sandbox", "--log-format", "json")
-    assert [one["file"] for one in fits_the_log(called.err) if one["event"] == "saved"] == ["spring/t2.mp4"]
+    told = [(one["event"], one["file"]) for one in fits_the_log(called.err) if one["event"] in {"lost", "saved"}]
+    assert told == [("lost", "spring/t2.mp4"), ("saved", "spring/t2.mp4")]
     assert "2 files looked at" in called.out
     assert "1 was missing or damaged" in called.out
 
