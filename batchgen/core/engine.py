@@ -376,6 +376,7 @@ class Engine:
             per_minute=desk.pace.per_minute,
             places=self._submissions.places,
             budgets=desk.budgets.left,
+            lagging=bool(self._submissions.backlog),
             stopping=desk.halted is not None,
         )
 

@@ -357,4 +357,5 @@ class Glimpse:
     per_minute: float = 0.0  # requests that the rate allows now, slow-downs counted; 0 is not known
     places: int = 0  # tasks that may be in flight at once; 0 is not known
     budgets: tuple[BudgetLeft, ...] = ()
+    lagging: bool = False  # nothing is submitted until more files have come: that passes
     stopping: bool = False  # nothing new leaves; what is in the air lands

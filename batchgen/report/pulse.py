@@ -186,7 +186,7 @@ class Pulse:
 
     def _ending(self, waiting: int, in_flight: int) -> Ending | None:
         glimpse, render = self._glimpse, self._render
-        if glimpse.stopping or (glimpse.waiting_for and not in_flight):
+        if glimpse.stopping or glimpse.lagging or (glimpse.waiting_for and not in_flight):
             return None
         if not waiting + in_flight:
             return Ending(0.0, "the last files are being fetched") if glimpse.downloading else None

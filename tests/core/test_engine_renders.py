@@ -234,7 +234,9 @@ def test_watchers_are_told_that_files_lag_behind() -> None:
         return "sent" if came and step.requests and all(isinstance(request, Download) for request in step.requests) else ""
 
     run = drive(a_book(some_tasks(60)), World(render_time=0.0), FEW_FILES, replace(SLOW_FILES, die=only_files))
-    assert re.fullmatch("[0-9]+ paid renders wait for their files", run.engine.glimpse().waiting_for)
+    seen = run.engine.glimpse()
+    assert seen.lagging
+    assert re.fullmatch("[0-9]+ paid renders wait for their files", seen.waiting_for)
 
 
 def test_little_is_bought_while_no_file_can_be_fetched() -> None:

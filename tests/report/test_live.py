@@ -110,6 +110,8 @@ def test_no_end_is_known() -> None:
     assert pulse.facts(10.0).ending is None
     assert running(Glimpse(rendering=3, stopping=True, per_minute=60)).ending is None
     assert running(Glimpse(waiting_for="the account has too few credits", per_minute=60)).ending is None
+    lagging = Glimpse(rendering=3, downloading=16, lagging=True, waiting_for="16 paid renders wait for their files", per_minute=60)
+    assert running(lagging).ending is None
     assert running(Glimpse(saved=100, per_minute=60)).ending is None
     fetching = running(Glimpse(saved=99, downloading=1, per_minute=60)).ending
     assert fetching is not None
