@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from batchgen.core.answers import Fault
-from batchgen.core.messages import AttemptMoved, Noted, OutputLost, TaskMoved
+from batchgen.core.messages import AttemptMoved, Controlled, Noted, OutputLost, TaskMoved, UploadForgotten, UploadStored
 from batchgen.core.messages import MoneyKind as Kind
+from batchgen.core.model import Upload
 from batchgen.core.states import AttemptEvent, AttemptState, TaskEvent, TaskState
+from batchgen.core.steering import Control, ControlKind
 from batchgen.errors import LedgerConflict
+from batchgen.ledger import tables
 from tests.contract.books import NOW, Books
 
 DAY = 86_400.0
@@ -105,3 +109,20 @@ def test_a_lost_output_is_in_the_log_and_is_fetched_again(books: Books) -> None:
     assert (live.key, live.saved) == (key, frozenset())
     with pytest.raises(LedgerConflict, match=r"no output spring/other\.mp4"):
         books.write(OutputLost(key, 0, "spring/other.mp4", "missing", books.at))
+
+
+def test_the_log_names_files_uploads_and_orders(books: Books) -> None:
+    """What was saved, uploaded, forgotten and ordered, by name; an upload without an instant of the server's has ours."""
+    _, key = books.render(0)
+    stored = UploadStored(Upload("a" * 64, "https://files.example/a"), books.at)
+    with books.store.lock(command="run", at=books.at):
+        row = books.store.steer(Control(0, ControlKind.RATE, 0.5), books.at)
+    order = Controlled(Control(row, ControlKind.RATE, 0.5), books.at)
+    books.write(books.output(key, "spring/t0.mp4"), stored, UploadForgotten("b" * 64, books.at), order)
+    with books.store._opened.reading.begin() as connection:
+        told = {row.event: row.detail for row in connection.execute(sa.select(tables.events.c.event, tables.events.c.detail))}
+    assert [told[event] for event in ("output_saved", "upload_stored", "upload_forgotten")] == ["spring/t0.mp4", "a" * 64, "b" * 64]
+    assert told["control_rate"] == str(order.control)
+    assert books.store.uploaded(["a" * 64])["a" * 64].uploaded_at == books.at
+    books.write(UploadStored(replace(stored.upload, uploaded_at=books.at - 5.0), books.at))
+    assert books.store.uploaded(["a" * 64])["a" * 64].uploaded_at == books.at - 5.0
