@@ -282,3 +282,13 @@ def test_the_end_of_a_run_is_an_instant_too(books: Books) -> None:
 def test_nothing_ever_happened(store: Store) -> None:
     """An instant before all others, so that any clock goes on from it."""
     assert store.newest() == 0.0
+
+
+def test_a_session_that_the_server_ended_is_replaced(books: Books, place: str) -> None:
+    """After a restart of the database a run that goes on reads with a new session; a file has none."""
+    assert books.store.runs()
+    with Store.open(place, None) as other, other._opened.writing.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            others = "pid <> pg_backend_pid() AND datname = current_database() AND backend_type = 'client backend'"
+            connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {others}")  # noqa: S608 - our own words
+    assert books.store.runs()[0].id == books.run

@@ -49,6 +49,7 @@ def test_nobody_hears_it(books: Books) -> None:
     books.store.end_run(books.run, Ended(ExitCode.DONE, "done"), NOW)
     with books.store.lock(command="resolve", at=NOW), pytest.raises(NoRun, match="no run is going on"):
         books.store.steer(Control(0, ControlKind.PAUSE), NOW)
+    assert not books.store.held, "the lock's file stays, its lock does not"
     following = books.begin()
     assert books.store.controls(following, 0) == ()
 
