@@ -123,6 +123,7 @@ def test_an_empty_file_is_no_ledger_yet(tmp_path: Path) -> None:
     """A crash before the first commit leaves an empty file, which the next opening fills."""
     path = tmp_path / "ledger.sqlite3"
     path.touch()
+    assert not exists(path)
     refused(path, "no ledger yet", read_only=True)
     Store.open(path, API).close()
     assert exists(path)
