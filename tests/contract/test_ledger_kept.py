@@ -67,6 +67,7 @@ def test_a_manifest_is_compared_task_by_task(books: Books) -> None:
     assert {ident: one.known for ident, one in found.items()} == books.store.known("spring", [task.id for task in tasks])
     assert (found["t1"].known.live, found["t2"].known.wanted) == (AttemptState.SUBMITTING, False)
     assert [ident for ident, one in found.items() if not one.same] == ["t2"]
+    assert list(books.store.kept("spring", (TaskState.RENDERING,))) == [(tasks[1], found["t1"].known)]
     others: list[Ready] = [(*chunk[3][:n], "y", *chunk[3][n + 1 :]) for n in range(1, 6)]  # type: ignore[misc]  # of Ready's seven parts
     others.append((*chunk[3][:6], 99))
     assert [books.store.compared("spring", [one], 3)["t3"].same for one in others] == [False] * 6

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from batchgen.core.messages import FetchDue, TaskMoved, UploadForgotten, UploadStored
+from batchgen.core.messages import FetchDue, MoneyKind, TaskMoved, UploadForgotten, UploadStored
 from batchgen.core.model import Budget, KnownTask, Manifest, StopAfter, Upload
 from batchgen.core.plan import Action, plan_task
 from batchgen.core.states import AttemptEvent, AttemptState, TaskEvent, TaskState
@@ -226,3 +226,22 @@ def test_a_task_that_left_is_known_as_such(books: Books) -> None:
     books.adopt([books.task(0), books.task(2)])
     known = books.store.known("spring", ["t0", "t1"])
     assert {ident: one.wanted for ident, one in known.items()} == {"t0": True, "t1": False}
+
+
+def test_a_task_takes_its_new_line_and_its_new_name(books: Books) -> None:
+    """With the same content too: the next file is saved under the name that the manifest has now."""
+    moved = replace(books.task(0), line=99, output="spring/shoe")
+    books.adopt([moved, books.task(1), books.task(2)])
+    assert books.due()[0].task == moved
+
+
+def test_another_content_begins_afresh(books: Books) -> None:
+    """No failure and no note of what was wanted before, whether the task was pending or given up."""
+    row, key = books.submit(0)
+    back = TaskMoved(row, TaskEvent.RETURNED, TaskState.RENDERING, TaskState.PENDING, books.at, note="try again")
+    books.write(books.accepted(key), books.failed(key), books.money(key, MoneyKind.RELEASE, 40), back)
+    books.give_up(1)
+    assert books.due()[0].failures == 1
+    books.adopt([books.edited(books.task(0), "a blue hat"), books.edited(books.task(1), "a blue hat"), books.task(2)])
+    assert [due.failures for due in books.due()] == [0, 0, 0]
+    assert books.history("t1").task.note == ""

@@ -126,3 +126,23 @@ def test_the_log_names_files_uploads_and_orders(books: Books) -> None:
     assert books.store.uploaded(["a" * 64])["a" * 64].uploaded_at == books.at
     books.write(UploadStored(replace(stored.upload, uploaded_at=books.at - 5.0), books.at))
     assert books.store.uploaded(["a" * 64])["a" * 64].uploaded_at == books.at - 5.0
+
+
+def test_what_a_failed_render_still_keeps_is_less_its_refunds(books: Books) -> None:
+    """The next run asks about what has not come back; a refund may come with the closing of its hold."""
+    row, key = books.submit(0)
+    books.write(books.accepted(key))
+    given_up = TaskMoved(row, TaskEvent.GIVEN_UP, TaskState.RENDERING, TaskState.FAILED, NOW)
+    paid = (books.money(key, Kind.CAPTURE, 10), books.money(key, Kind.RELEASE, 30), books.money(key, Kind.REFUND, 4))
+    books.write(replace(books.failed(key), final=10), *paid, given_up)
+    assert [one.final for one in books.open(today="2025-11-14").live] == [6]
+
+
+def test_a_free_attempt_holds_nothing(books: Books) -> None:
+    """Not one credit, in no doubt, after no instant, and without a task of the server's."""
+    books.submit(0, hold=0)
+    opening = books.open()
+    assert (opening.live[0].hold, opening.in_doubt, opening.not_before) == (0, 0, 0.0)
+    assert books.history().attempts[0].task_id == ""
+    assert books.store.preview([books.manifest], today=books.day).spending.run == {}
+    assert books.store.wanted("nobody") == 0
