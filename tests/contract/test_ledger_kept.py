@@ -38,6 +38,7 @@ def test_what_is_left_of_a_manifest_is_read_from_the_ledger(books: Books) -> Non
     assert list(books.store.waiting("nobody")) == []
     known = books.store.known("spring", [t.id for t in tasks])
     assert list(books.store.kept("spring", (TaskState.FAILED, TaskState.DONE))) == [(tasks[2], known["t2"]), (tasks[1], known["t1"])]
+    assert list(books.store.kept("spring", (TaskState.PENDING,))) == [(tasks[0], known["t0"])]
     assert list(books.store.in_order("spring")) == [(task, known[task.id]) for task in tasks]
     assert books.store.in_doubt("spring", list(TaskState)) == 0
     waiting = [ready_of(t.id, t.spec, t.output, t.line) for t in tasks]

@@ -241,6 +241,7 @@ def test_manifests_are_told_by_name_with_all_that_left_them(books: Books) -> Non
         ("autumn", 0, 0, 0),
         ("spring", 2, 35, 0),
     ]
+    assert [facts.by_state for facts in books.store.manifests()] == [{TaskState.PENDING: 1}, {TaskState.PENDING: 1}]
     assert (books.store.wanted("spring"), books.store.wanted("autumn")) == (1, 1)
 
 
