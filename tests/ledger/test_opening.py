@@ -15,7 +15,7 @@ import pytest
 from batchgen.errors import LedgerBusy, LedgerConflict, LedgerError, Unavailable
 from batchgen.ledger import Store, exists
 from batchgen.ledger.opening import _BACKUP_PAUSE, BUSY_SECONDS, _patience, open_ledger
-from batchgen.ledger.places import place_of, refuse_network
+from batchgen.ledger.places import place_of, read_mounts, refuse_network
 
 API = "https://api.example"
 
@@ -183,6 +183,13 @@ def test_a_network_file_system() -> None:
     refuse_network(Path("/mnt/team share/local/ledger.sqlite3"), mounts)
     refuse_network(Path("/mnt/team shared/ledger.sqlite3"), mounts)
     refuse_network(Path("/home/ledger.sqlite3"), "")
+    with pytest.raises(LedgerError, match="nfs4"):  # what was mounted last over a place is what stands there
+        refuse_network(Path("/mnt/ledger.sqlite3"), "/dev/sda /mnt ext4 rw 0 0\nserver:/x /mnt nfs4 rw 0 0\n")
+
+
+def test_the_mounts_are_this_systems() -> None:
+    """Where there is such a list, it is looked at."""
+    assert read_mounts() == Path("/proc/mounts").read_text("utf-8")
 
 
 @pytest.fixture
