@@ -199,7 +199,10 @@ def backup(connection: sa.Connection, target: Path) -> None:
 
     The connection must have no transaction open. Raises LedgerBusy when the ledger stays locked.
     """
-    target.unlink(missing_ok=True)
+    try:
+        target.unlink(missing_ok=True)
+    except OSError as error:
+        raise LedgerError(f"the copy {target} cannot be made: {error.strerror}; name another place for it") from error
     touch(target)
     source = connection.connection.driver_connection
     assert isinstance(source, sqlite3.Connection)

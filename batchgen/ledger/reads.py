@@ -26,9 +26,7 @@ _MONEY = tables.money.c
 
 
 def _sum(*kinds: MoneyKind) -> sa.ColumnElement[int]:
-    return sa.func.coalesce(
-        sa.func.sum(sa.case((_MONEY.kind.in_(sa.literal_column(quoted([k])) for k in kinds), _MONEY.credits), else_=0)), 0
-    )
+    return sa.func.sum(sa.case((_MONEY.kind.in_(sa.literal_column(quoted([k])) for k in kinds), _MONEY.credits), else_=0))
 
 
 HELD = _sum(MoneyKind.HOLD) - _sum(MoneyKind.CAPTURE, MoneyKind.RELEASE)

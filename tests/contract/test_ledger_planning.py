@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from batchgen.core.messages import FetchDue, TaskMoved, UploadForgotten, UploadStored
+from batchgen.core.messages import FetchDue, MoneyKind, TaskMoved, UploadForgotten, UploadStored
 from batchgen.core.model import Budget, KnownTask, Manifest, StopAfter, Upload
 from batchgen.core.plan import Action, plan_task
 from batchgen.core.states import AttemptEvent, AttemptState, TaskEvent, TaskState
@@ -196,3 +196,52 @@ def test_known_uploads_come_with_the_page(books: Books) -> None:
     newer = replace(upload, url="https://files.example/b")
     books.write(UploadForgotten("a" * 64, books.at), UploadStored(newer, books.at))
     assert books.store.uploaded(["a" * 64, "b" * 64]) == {"a" * 64: newer}
+
+
+def test_a_glob_that_fills_a_page_before_the_last_row_reads_on(books: Books) -> None:
+    """A page that is full is the last one only if it holds the last row: else the tasks after it would never be asked for."""
+    two, all_of_them = (books.store.due(FetchDue("spring", -1, limit, "t*")) for limit in (2, 3))
+    assert ([due.task.id for due in two.tasks], two.after, two.last) == (["t0", "t1"], 1, False)
+    assert (len(all_of_them.tasks), all_of_them.last) == (3, True)
+
+
+def test_the_log_says_which_run_changed_a_task_and_why(books: Books) -> None:
+    """The plan's reason, in the words that a person reads."""
+    books.finish(0)
+    books.adopt([books.edited(books.task(0), "a blue hat"), books.edited(books.task(1), "a blue hat")])
+    books.adopt([books.edited(books.task(0), "a blue hat"), books.edited(books.task(1), "a blue hat"), books.task(2)])
+    told = [books.history(f"t{n}").events for n in range(3)]
+    assert [[event.event for event in events][-n:] for n, events in zip((1, 1, 2), told, strict=True)] == [
+        ["renewed"],
+        ["changed"],
+        ["removed", "returned_to_manifest"],
+    ]
+    planned = [event for events in told for event in events if event.event in {"renewed", "changed", "removed", "returned_to_manifest"}]
+    assert all(event.detail for event in planned)
+    assert {event.run for events in told for event in events} == {books.run}
+
+
+def test_a_task_that_left_is_known_as_such(books: Books) -> None:
+    """The plan that brings it back must see that it was gone."""
+    books.adopt([books.task(0), books.task(2)])
+    known = books.store.known("spring", ["t0", "t1"])
+    assert {ident: one.wanted for ident, one in known.items()} == {"t0": True, "t1": False}
+
+
+def test_a_task_takes_its_new_line_and_its_new_name(books: Books) -> None:
+    """With the same content too: the next file is saved under the name that the manifest has now."""
+    moved = replace(books.task(0), line=99, output="spring/shoe")
+    books.adopt([moved, books.task(1), books.task(2)])
+    assert books.due()[0].task == moved
+
+
+def test_another_content_begins_afresh(books: Books) -> None:
+    """No failure and no note of what was wanted before, whether the task was pending or given up."""
+    row, key = books.submit(0)
+    back = TaskMoved(row, TaskEvent.RETURNED, TaskState.RENDERING, TaskState.PENDING, books.at, note="try again")
+    books.write(books.accepted(key), books.failed(key), books.money(key, MoneyKind.RELEASE, 40), back)
+    books.give_up(1)
+    assert books.due()[0].failures == 1
+    books.adopt([books.edited(books.task(0), "a blue hat"), books.edited(books.task(1), "a blue hat"), books.task(2)])
+    assert [due.failures for due in books.due()] == [0, 0, 0]
+    assert books.history("t1").task.note == ""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from batchgen.core.facts import MoneyFacts, RunAsked, Spending, TaskQuery
-from batchgen.core.messages import Ended, MoneyKind, TaskMoved
+from batchgen.core.messages import Ended, MoneyKind, OutputLost, TaskMoved
 from batchgen.core.model import Manifest
 from batchgen.core.states import AttemptEvent, AttemptState, TaskEvent, TaskState
 from batchgen.errors import ExitCode, LedgerError
@@ -114,7 +114,9 @@ def test_the_newest_instant(books: Books) -> None:
 
 def test_runs_tell_how_they_were_asked_for(books: Books) -> None:
     """A run's facts come back whole, newest first, ended or not."""
-    asked = RunAsked("run", ("spring", "autumn"), "hero-*", retry_failed=True, budget=9, max_tasks=3, until=books.at + 60)
+    asked = RunAsked(
+        "run", ("spring", "autumn"), "hero-*", retry_failed=True, budget=9, max_tasks=3, until=books.at + 60, cuts=(("spring", 4),)
+    )
     begun = books.store.begin_run(asked, resumes=None, at=books.at)
     assert (begun.asked, begun.ended_at, begun.exit_code) == (asked, None, None)
     books.store.end_run(begun.id, Ended(ExitCode.STOPPED_EARLY, "the budget is used up"), books.at + 9)
@@ -216,3 +218,78 @@ def test_readers_see_what_is_committed(books: Books, place: str) -> None:
         assert reader.money(books.day).held == 0
         books.submit(0)
         assert (reader.money(books.day).held, reader.address) == (40, "sandbox")
+
+
+def test_a_run_can_be_resumed_once_its_tasks_are_there(books: Books) -> None:
+    """Marked on the run itself and on no other; a run that resumes it has its tasks as well."""
+    first = books.run
+    again = books.begin(resumes=first)
+    books.store.adopted(first)
+    marked = books.begin(resumes=first)
+    fresh = books.begin()
+    assert {run.id: run.adopted for run in books.store.runs(9)} == {first: True, again: False, marked: True, fresh: False}
+    assert [run.id for run in books.store.runs(2)] == [fresh, marked]
+
+
+def test_manifests_are_told_by_name_with_all_that_left_them(books: Books) -> None:
+    """In the order of names, not of their coming; what left is counted in every state; one without purchases has no credits."""
+    books.finish(0)
+    books.adopt([books.task(2)])
+    other = replace(books, manifest=Manifest("autumn", "/m/autumn.yaml"))
+    other.adopt([other.task(0)])
+    assert [(facts.name, facts.removed, facts.captured, facts.held) for facts in books.store.manifests()] == [
+        ("autumn", 0, 0, 0),
+        ("spring", 2, 35, 0),
+    ]
+    assert [facts.by_state for facts in books.store.manifests()] == [{TaskState.PENDING: 1}, {TaskState.PENDING: 1}]
+    assert (books.store.wanted("spring"), books.store.wanted("autumn")) == (1, 1)
+
+
+def test_tasks_are_listed_in_the_order_of_their_manifests(books: Books) -> None:
+    """By manifest, then by position, whenever they came into the ledger."""
+    books.adopt([replace(books.task(n), position=2 - n) for n in range(3)])
+    other = replace(books, manifest=Manifest("autumn", "/m/autumn.yaml"))
+    other.adopt([other.task(0), other.task(1)])
+    listed = [f"{task.manifest}/{task.id}" for task in books.store.tasks(TaskQuery())]
+    assert listed == ["autumn/t0", "autumn/t1", "spring/t2", "spring/t1", "spring/t0"]
+
+
+def test_an_attempt_is_told_with_the_files_that_are_there(books: Books) -> None:
+    """In the order of the results, whenever each was saved; without one that was lost; with the server's own name of the task."""
+    _, key = books.render(0)
+    books.write(
+        books.output(key, "spring/t0-1.mp4", index=1), books.output(key, "spring/t0-0.mp4"), books.output(key, "spring/t0-2.mp4", 2)
+    )
+    books.write(OutputLost(key, 2, "spring/t0-2.mp4", "missing", books.at))
+    (attempt,) = books.history().attempts
+    assert [output.path for output in attempt.outputs] == ["spring/t0-0.mp4", "spring/t0-1.mp4"]
+    assert attempt.task_id == f"task-{key}"
+
+
+def test_what_a_run_starts_from_is_what_was_asked(books: Books) -> None:
+    """Its glob; and before it is asked for, a preview knows the prices."""
+    _, key = books.submit(0)
+    books.write(books.accepted(key))
+    assert books.open(only="hero-*").only == "hero-*"
+    assert books.store.preview([books.manifest], today=books.day).prices == {"kling-2-6/5": 40}
+
+
+def test_the_end_of_a_run_is_an_instant_too(books: Books) -> None:
+    """Time does not run back behind it; a ledger in which nothing ever happened has none."""
+    books.store.end_run(books.run, Ended(ExitCode.DONE, "done"), books.at + 7200)
+    assert books.store.newest() == books.at + 7200
+
+
+def test_nothing_ever_happened(store: Store) -> None:
+    """An instant before all others, so that any clock goes on from it."""
+    assert store.newest() == 0.0
+
+
+def test_a_session_that_the_server_ended_is_replaced(books: Books, place: str) -> None:
+    """After a restart of the database a run that goes on reads with a new session; a file has none."""
+    assert books.store.runs()
+    with Store.open(place, None) as other, other._opened.writing.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            others = "pid <> pg_backend_pid() AND datname = current_database() AND backend_type = 'client backend'"
+            connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {others}")  # noqa: S608 - our own words
+    assert books.store.runs()[0].id == books.run

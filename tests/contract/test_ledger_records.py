@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from batchgen.core.answers import Fault
-from batchgen.core.messages import AttemptMoved, Noted, OutputLost, TaskMoved
+from batchgen.core.messages import AttemptMoved, Controlled, Noted, OutputLost, TaskMoved, UploadForgotten, UploadStored
 from batchgen.core.messages import MoneyKind as Kind
+from batchgen.core.model import Upload
 from batchgen.core.states import AttemptEvent, AttemptState, TaskEvent, TaskState
+from batchgen.core.steering import Control, ControlKind
 from batchgen.errors import LedgerConflict
+from batchgen.ledger import tables
 from tests.contract.books import NOW, Books
 
 DAY = 86_400.0
@@ -125,3 +129,40 @@ def test_a_lost_output_is_in_the_log_and_is_fetched_again(books: Books) -> None:
     assert (live.key, live.saved) == (key, frozenset())
     with pytest.raises(LedgerConflict, match=r"no output spring/other\.mp4"):
         books.write(OutputLost(key, 0, "spring/other.mp4", "missing", books.at))
+
+
+def test_the_log_names_files_uploads_and_orders(books: Books) -> None:
+    """What was saved, uploaded, forgotten and ordered, by name; an upload without an instant of the server's has ours."""
+    _, key = books.render(0)
+    stored = UploadStored(Upload("a" * 64, "https://files.example/a"), books.at)
+    with books.store.lock(command="run", at=books.at):
+        row = books.store.steer(Control(0, ControlKind.RATE, 0.5), books.at)
+    order = Controlled(Control(row, ControlKind.RATE, 0.5), books.at)
+    books.write(books.output(key, "spring/t0.mp4"), stored, UploadForgotten("b" * 64, books.at), order)
+    with books.store._opened.reading.begin() as connection:
+        told = {row.event: row.detail for row in connection.execute(sa.select(tables.events.c.event, tables.events.c.detail))}
+    assert [told[event] for event in ("output_saved", "upload_stored", "upload_forgotten")] == ["spring/t0.mp4", "a" * 64, "b" * 64]
+    assert told["control_rate"] == str(order.control)
+    assert books.store.uploaded(["a" * 64])["a" * 64].uploaded_at == books.at
+    books.write(UploadStored(replace(stored.upload, uploaded_at=books.at - 5.0), books.at))
+    assert books.store.uploaded(["a" * 64])["a" * 64].uploaded_at == books.at - 5.0
+
+
+def test_what_a_failed_render_still_keeps_is_less_its_refunds(books: Books) -> None:
+    """The next run asks about what has not come back; a refund may come with the closing of its hold."""
+    row, key = books.submit(0)
+    books.write(books.accepted(key))
+    given_up = TaskMoved(row, TaskEvent.GIVEN_UP, TaskState.RENDERING, TaskState.FAILED, NOW)
+    paid = (books.money(key, Kind.CAPTURE, 10), books.money(key, Kind.RELEASE, 30), books.money(key, Kind.REFUND, 4))
+    books.write(replace(books.failed(key), final=10), *paid, given_up)
+    assert [one.final for one in books.open(today="2025-11-14").live] == [6]
+
+
+def test_a_free_attempt_holds_nothing(books: Books) -> None:
+    """Not one credit, in no doubt, after no instant, and without a task of the server's."""
+    books.submit(0, hold=0)
+    opening = books.open()
+    assert (opening.live[0].hold, opening.in_doubt, opening.not_before) == (0, 0, 0.0)
+    assert books.history().attempts[0].task_id == ""
+    assert books.store.preview([books.manifest], today=books.day).spending.run == {}
+    assert books.store.wanted("nobody") == 0

@@ -49,5 +49,16 @@ def test_nobody_hears_it(books: Books) -> None:
     books.store.end_run(books.run, Ended(ExitCode.DONE, "done"), NOW)
     with books.store.lock(command="resolve", at=NOW), pytest.raises(NoRun, match="no run is going on"):
         books.store.steer(Control(0, ControlKind.PAUSE), NOW)
+    assert not books.store.held, "the lock's file stays, its lock does not"
     following = books.begin()
     assert books.store.controls(following, 0) == ()
+
+
+def test_what_was_said_to_another_run_is_not_obeyed(books: Books) -> None:
+    """A run that comes after takes no order that was for the one before."""
+    with books.store.lock(command="run", at=NOW):
+        row = books.store.steer(Control(0, ControlKind.GO), NOW)
+    books.begin()
+    with pytest.raises(LedgerConflict, match="not one that run"):
+        books.store.commit(books.run, [Controlled(Control(row, ControlKind.GO), NOW)])
+    assert not books.store.obeyed(row)

@@ -160,6 +160,13 @@ def test_a_key_in_two_rows(ledger: tuple[Store, Path]) -> None:
     assert "its key stands in several rows" in [broken.what for broken in store.check() if broken.invariant == 3]
 
 
+def test_one_broken_body_hides_no_other(ledger: tuple[Store, Path]) -> None:
+    """The rows after one that cannot be read are looked at as well."""
+    store, path = ledger
+    edit(path, "UPDATE attempts SET body = x'00ff' WHERE id < 3")
+    assert [broken.row for broken in store.check() if broken.invariant == 1] == [DONE, SENT]
+
+
 def test_every_invariant_is_broken_once() -> None:
     """No invariant is left out above."""
     assert {invariant for _, invariant, _, _ in BREAKS.values()} == set(INVARIANTS)

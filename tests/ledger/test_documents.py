@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import time
+from collections.abc import Iterator
 
+import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,3 +78,34 @@ def test_words_from_outside(text: str) -> None:
         connection.close()
     if "\x00" not in text and not any("\ud800" <= c <= "\udfff" for c in text):
         assert bound == text
+
+
+def test_how_an_older_batchgen_asked() -> None:
+    """A run of before plans were kept has no cuts; half a surrogate pair and NUL come back as they were."""
+    asked = RunAsked("half \ud83d and nul \x00", ("spring",), cuts=(("spring", 4),))
+    text = documents.asked_text(asked)
+    text.encode("utf-8")
+    assert documents.asked_from(text) == asked
+    assert documents.asked_from('{"command":"run","manifests":["spring"]}') == RunAsked("run", ("spring",))
+
+
+@pytest.mark.parametrize(("text", "kept"), [("nul \x00", "nul \\x00"), ("half \ud83d", "half \\ud83d"), ("fünf", "fünf"), ("five", "five")])
+def test_what_a_database_refuses_is_escaped(text: str, kept: str) -> None:
+    """And only that."""
+    assert Words().process_bind_param(text, SQLITE) == kept
+
+
+@pytest.fixture
+def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose clock shows another hour than UTC's."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_east")
+def test_instants_are_utc_wherever_the_machine_is() -> None:
+    """The text says Z and means it."""
+    assert Utc().process_bind_param(1_763_000_000.0, SQLITE) == "2025-11-13T02:13:20.000000Z"

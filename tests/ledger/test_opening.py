@@ -7,13 +7,15 @@ import sqlite3
 import stat
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from batchgen.errors import LedgerBusy, LedgerConflict, LedgerError, Unavailable
 from batchgen.ledger import Store, exists
-from batchgen.ledger.places import refuse_network
+from batchgen.ledger.opening import _BACKUP_PAUSE, BUSY_SECONDS, _patience, open_ledger
+from batchgen.ledger.places import place_of, read_mounts, refuse_network
 
 API = "https://api.example"
 
@@ -121,6 +123,7 @@ def test_an_empty_file_is_no_ledger_yet(tmp_path: Path) -> None:
     """A crash before the first commit leaves an empty file, which the next opening fills."""
     path = tmp_path / "ledger.sqlite3"
     path.touch()
+    assert not exists(path)
     refused(path, "no ledger yet", read_only=True)
     Store.open(path, API).close()
     assert exists(path)
@@ -180,6 +183,13 @@ def test_a_network_file_system() -> None:
     refuse_network(Path("/mnt/team share/local/ledger.sqlite3"), mounts)
     refuse_network(Path("/mnt/team shared/ledger.sqlite3"), mounts)
     refuse_network(Path("/home/ledger.sqlite3"), "")
+    with pytest.raises(LedgerError, match="nfs4"):  # what was mounted last over a place is what stands there
+        refuse_network(Path("/mnt/ledger.sqlite3"), "/dev/sda /mnt ext4 rw 0 0\nserver:/x /mnt nfs4 rw 0 0\n")
+
+
+def test_the_mounts_are_this_systems() -> None:
+    """Where there is such a list, it is looked at."""
+    assert read_mounts() == Path("/proc/mounts").read_text("utf-8")
 
 
 @pytest.fixture
@@ -222,7 +232,7 @@ def test_a_locked_database(ledger: Path) -> None:
         with store._opened.reading.connect() as connection:
             connection.exec_driver_sql("PRAGMA busy_timeout = 1")  # of the one connection in the pool
         with pytest.raises(LedgerBusy, match="another program keeps the ledger"), store._write() as connection:
-            connection.exec_driver_sql("PRAGMA user_version = 1")  # never reached: BEGIN waits and gives up
+            connection.exec_driver_sql("SELECT 1")  # never reached: BEGIN waits and gives up
         other.execute("ROLLBACK")
     other.close()
 
@@ -231,3 +241,61 @@ def test_a_postgresql_that_is_not_there() -> None:
     """A server that does not answer is unavailable, which is no mistake of the user's command."""
     with pytest.raises((Unavailable, LedgerError), match=r"cannot be reached|needs psycopg"):
         Store.open("postgresql://nobody:geheim@127.0.0.1:1/x", API)
+
+
+def test_a_reader_cannot_write(ledger: Path) -> None:
+    """What is open for a report is refused by SQLite itself."""
+    with (
+        Store.open(ledger, API, read_only=True) as store,
+        pytest.raises(LedgerError, match="cannot be written"),
+        store._read() as connection,
+    ):
+        connection.exec_driver_sql("DELETE FROM meta")
+
+
+def test_a_connection_waits_and_may_change_its_thread(ledger: Path) -> None:
+    """Its patience is ours, not SQLite's five seconds; the pool hands a connection from one thread to the next."""
+    with Store.open(ledger, API) as store, ThreadPoolExecutor(1) as elsewhere:
+        assert store.runs() == ()
+        assert elsewhere.submit(store.runs).result() == ()
+        with store._read() as connection:
+            assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == BUSY_SECONDS * 1000
+
+
+def test_a_backup_is_a_ledger_and_replaces_nothing(ledger: Path, tmp_path: Path) -> None:
+    """It opens, it is its owner's alone, and a file that is there already stays as it is."""
+    target = tmp_path / "copy.sqlite3"
+    with Store.open(ledger, API) as store:
+        store.backup(target)
+        with pytest.raises(LedgerError, match=r"copy\.sqlite3 exists already"):
+            store.backup(target)
+        with pytest.raises(LedgerError, match=r"none/copy\.sqlite3 cannot be made: Not a directory"):
+            store.backup(ledger / "none" / "copy.sqlite3")
+    assert mode(target) == 0o600
+    with Store.open(target, API, read_only=True) as copy:
+        assert copy.address == API
+
+
+def test_a_copy_is_given_up_only_when_it_was_locked_out_for_long() -> None:
+    """Pages that were copied cost no patience; each pause for a lock does, until the time that a transaction would wait is over."""
+    look = _patience()
+    for _ in range(10_000):
+        look(sqlite3.SQLITE_OK, 5, 9)
+    for tries in range(int(BUSY_SECONDS / _BACKUP_PAUSE)):
+        look((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)[tries % 2], 5, 9)
+    with pytest.raises(LedgerBusy, match="could not be copied"):
+        look(sqlite3.SQLITE_BUSY, 5, 9)
+
+
+def test_a_password_is_in_no_place() -> None:
+    """The driver is ours, whichever was named; people are told the rest of the URL."""
+    place = place_of("postgresql://nobody:geheim@host/base")
+    assert place.url
+    assert (place.name, place.url.drivername, place.url.password) == ("postgresql://nobody:***@host/base", "postgresql+psycopg", "geheim")
+
+
+def test_mounts_given_are_the_ones_looked_at(tmp_path: Path) -> None:
+    """A ledger on a network file system is refused before anything is made there."""
+    with pytest.raises(LedgerError, match="network file system"):
+        open_ledger(tmp_path / "new" / "ledger.sqlite3", API, mounts="server:/x / nfs4 rw 0 0\n")
+    assert not (tmp_path / "new").exists()

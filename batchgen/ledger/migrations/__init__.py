@@ -42,7 +42,7 @@ MIGRATIONS: tuple[Migration, ...] = (Migration(1, "begin", _begin),)
 
 def version_of(connection: sa.Connection) -> int:
     """Return the number of the newest migration that this ledger has."""
-    return int(connection.scalar(sa.select(sa.func.coalesce(sa.func.max(tables.migrations.c.number), 0))) or 0)
+    return int(connection.scalar(sa.select(sa.func.max(tables.migrations.c.number))) or 0)
 
 
 def create(connection: sa.Connection, steps: Sequence[Migration], at: Instant) -> None:
