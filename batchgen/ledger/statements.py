@@ -39,6 +39,7 @@ FIND_ATTEMPTS = (
     .where(attempts.c.client_request_id.in_(sa.bindparam("keys", expanding=True)))
 )
 BODY = sa.select(attempts.c.body).where(attempts.c.id == sa.bindparam("row"))
+BEARER = sa.select(attempts.c.client_request_id).where(attempts.c.api_task_id == sa.bindparam("id"))
 OWNER = (
     sa.select(outputs.c.sha256, attempts.c.number)
     .join(attempts, attempts.c.id == outputs.c.attempt_id)

@@ -30,8 +30,8 @@ from batchgen.ledger.documents import asked_text
 from batchgen.ledger.kept import Compared
 from batchgen.ledger.lock import database_held, file_held, hold_database, hold_file
 from batchgen.ledger.opening import Opened, backup, open_ledger
-from batchgen.ledger.statements import OWNER
-from batchgen.ledger.tables import attempts, manifests, runs, tasks
+from batchgen.ledger.statements import BEARER, OWNER
+from batchgen.ledger.tables import manifests, runs, tasks
 from batchgen.ledger.trouble import plain_words
 
 
@@ -265,7 +265,7 @@ class Store:
     def bearer(self, api_task_id: str) -> str | None:
         """Return the key of the attempt that has this id at the vendor."""
         with self._read() as connection:
-            return connection.scalar(sa.select(attempts.c.client_request_id).where(attempts.c.api_task_id == api_task_id))
+            return connection.scalar(BEARER, {"id": api_task_id})
 
     # -- care
 

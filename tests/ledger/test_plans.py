@@ -19,6 +19,7 @@ HOT: dict[str, Callable[[Books], object]] = {
     "leavers": lambda books: list(books.store.leavers("spring", lambda _: True)),
     "due": lambda books: books.due(),
     "owner": lambda books: books.store.owner("x"),
+    "bearer": lambda books: books.store.bearer("x"),
     "uploaded": lambda books: books.store.uploaded(["a" * 64]),
     "commit": lambda books: books.finish(1),
     "settle": lambda books: books.write(books.money(books.submit(2)[1], MoneyKind.RELEASE, 40)),
