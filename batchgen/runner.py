@@ -162,10 +162,13 @@ class Runner:
         return answer
 
     async def _vouched(self, key: str, answer: Answer[Render]) -> Answer[Render]:
-        """Look whether a purchase was answered with the render of another attempt, also of one that ended long ago."""
+        """Look whether a purchase was answered with the render of another attempt, also of one that ended long ago.
+
+        In the writer thread: one thread more that takes turns at Python's lock costs more than the query.
+        """
         if answer.value is None:
             return answer
-        bearer = await anyio.to_thread.run_sync(self.ledger.bearer, answer.value.task_id)
+        bearer = await self._in_writer(partial(self.ledger.bearer, answer.value.task_id))
         return answer if bearer in {None, key} else taken(answer.value.task_id, str(bearer))
 
     async def _in_writer(self, call: Callable[[], T]) -> T:
