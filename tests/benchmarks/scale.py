@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import resource
 import sqlite3
@@ -74,15 +75,9 @@ class Called:
 def call(*words: str, cwd: Path = ROOT) -> Called:
     """Run a process to its end."""
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "RIVYA_API_KEY": "rvya_sk_benchmark", "RIVYA_BASE_URL": NOWHERE}
-    begun = time.perf_counter()
-    with subprocess.Popen(
-        [sys.executable, *words], cwd=cwd, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        assert process.stdout
-        out = process.stdout.read()
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    return Called(process.returncode, out, time.perf_counter() - begun, used.ru_maxrss / 1024, used.ru_utime + used.ru_stime)
+    words = (sys.executable, "-m", "tests.benchmarks.called", *words)
+    done = subprocess.run(words, cwd=cwd, env=environ, stdout=subprocess.PIPE, text=True, check=True)
+    return Called(**json.loads(done.stdout))
 
 
 def bare(place: Path) -> float:
