@@ -192,7 +192,9 @@ class Night:
 
         begins = rng.choice((0.0, 5.0, 60.0, 300.0))
         lasts = rng.choice((5.0, 120.0, 1800.0))
-        if weather.strikes(Trouble.KEY_REVOKED):
+        # A restored ledger may repeat a purchase that it forgot, as if for the first time. A key that is refused then proves nothing about
+        # it, which the ledger cannot know: a known limit, as are refusals that the server remembers.
+        if not self.restores and weather.strikes(Trouble.KEY_REVOKED):
             later(begins, "key_works", False)  # noqa: FBT003 - a value to set
         if weather.strikes(Trouble.DISABLED):
             later(begins, "disabled_until", now + begins + lasts)
@@ -335,7 +337,8 @@ class Night:
 
     def _reason(self, manifest: object, _ident: object, state: object) -> str:
         """Return the budget that explains why a task is left, or ''."""
-        dearest = max(*self.scene.world.rules.prices.values(), *CATALOGUE.values())
+        rules = self.scene.world.rules
+        dearest = max(*rules.prices.values(), *rules.later_prices.values(), *CATALOGUE.values())
         return self.scene.audit.exhausted(str(manifest), dearest, self.scene.timeline.now) if state == "pending" else ""
 
     def _nothing_left_but_for_a_reason(self) -> None:
