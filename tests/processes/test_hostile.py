@@ -8,7 +8,7 @@ import pty
 import select
 import subprocess
 import sys
-import zlib
+from itertools import cycle
 from pathlib import Path
 
 from tests.processes.hostile import ESCAPES, HUGE, MARKS, PNG, bomb, hostile
@@ -99,11 +99,15 @@ def test_api_that_redirects(program: Program, tmp_path: Path) -> None:
         assert neighbour.got == []
 
 
+TURNS = cycle((False, True))
+"""Every second purchase is refused: five first refusals in a row would stop the manifest."""
+
+
 def evil(request: str, answer: dict[str, object]) -> dict[str, object]:
     """Put escape codes, the caller's key and floods into every text of an answer."""
     method, path, key = request.split(" ")
     if method == "POST" and path.endswith("generations"):
-        if answer.get("id") and zlib.crc32(str(answer["id"]).encode()) % 2:
+        if answer.get("id") and next(TURNS):
             error = {"code": f"c{ESCAPES}{key}", "message": f"your key is {key}{ESCAPES}" + "!" * 50_000, "requestId": f"r{ESCAPES}{key}"}
             return {"status_code": 400, "error": error}
         return {**answer, "status": f"queued{ESCAPES}", "result": None}
