@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.calling import Cli, in_a_process
+from tests.processes.program import finish_renders
 
 Write = Callable[..., str]
 BATCHGEN = (sys.executable, "-m", "batchgen")
@@ -90,7 +91,7 @@ def test_terminal_that_cannot_rewrite(manifest: Write, workspace: Path) -> None:
 def test_signals(cli: Cli, manifest: Write, workspace: Path, number: signal.Signals, code: int) -> None:
     """A signal drains the run, which says how to go on; `resume` finishes it, and nothing is paid twice."""
     path = manifest(2)
-    slow = [*BATCHGEN, "run", path, "--sandbox", "--faults", "render=2"]
+    slow = [*BATCHGEN, "run", path, "--sandbox", "--faults", "stall=1"]  # no render ends before the signal, on any machine
     with subprocess.Popen(slow, cwd=workspace, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={}) as process:
         while not (workspace / ".batchgen/sandbox/ledger.sqlite3").exists() or "rendering" not in cli("tasks", "--sandbox").out:
             assert process.poll() is None
@@ -98,6 +99,7 @@ def test_signals(cli: Cli, manifest: Write, workspace: Path, number: signal.Sign
         out, _ = process.communicate(timeout=60)
     assert process.returncode == code
     assert b"next: batchgen resume --sandbox" in out
+    finish_renders(workspace / ".batchgen/sandbox/account.sqlite3")
     assert cli("resume", "--sandbox").code == 0
     assert "99,890 credits on the server" in cli("credits", "--sandbox").out
 

@@ -14,23 +14,29 @@ import pytest
 
 from tests.cli.calling import Cli, in_a_process
 from tests.cli.glass import Glass
-from tests.cli.test_live import pieces, terminal, watch
+from tests.cli.test_live import HELD, pieces, terminal, watch
 
 Write = Callable[..., str]
 BATCHGEN = (sys.executable, "-m", "batchgen")
 
 
 @contextmanager
-def running(path: str, workspace: Path, cli: Cli, render: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A run in a process of its own, with everything in flight."""
-    (workspace / "batchgen.yaml").write_text(f"sandbox: {{faults: render={render}, poll: {{first: 0.1, every: 0.1}}}}\n", encoding="utf-8")
+def running(path: str, workspace: Path, cli: Cli) -> Iterator[subprocess.Popen[bytes]]:
+    """A run in a process of its own, with everything in flight for as long as the block goes on."""
+    (workspace / "batchgen.yaml").write_text(HELD, encoding="utf-8")
     with subprocess.Popen([*BATCHGEN, "run", path, "--sandbox", "--quiet"], cwd=workspace, env={}) as process:
         try:
-            while not (workspace / ".batchgen/sandbox/ledger.sqlite3").exists() or "rendering" not in cli("tasks", "--sandbox").out:
+            while not (workspace / ".batchgen/sandbox/ledger.sqlite3").exists() or not all_rendering(cli):
                 assert process.poll() is None
             yield process
         finally:
             process.kill()
+
+
+def all_rendering(cli: Cli) -> bool:
+    """True once every task is in flight: the first of a new price goes alone, and the others follow it."""
+    listed = cli("tasks", "--sandbox").out
+    return "rendering" in listed and "pending" not in listed
 
 
 def watched(process: subprocess.Popen[bytes], workspace: Path, *options: str) -> list[str]:
@@ -47,7 +53,7 @@ def watched(process: subprocess.Popen[bytes], workspace: Path, *options: str) ->
 
 def test_until_the_run_has_ended(cli: Cli, manifest: Write, workspace: Path) -> None:
     """Without a terminal there is a line each time, and the whole status once the run has ended."""
-    with running(manifest(2), workspace, cli, "30") as process:
+    with running(manifest(2), workspace, cli) as process:
         lines = watched(process, workspace)
     assert "run 1: 2 rendering; 0 credits spent, 110 held" in lines[0]
     assert any("exit 143: terminated by SIGTERM" in line for line in lines)
@@ -56,7 +62,7 @@ def test_until_the_run_has_ended(cli: Cli, manifest: Write, workspace: Path) -> 
 
 def test_a_run_that_was_killed(cli: Cli, manifest: Write, workspace: Path) -> None:
     """Watching a run ends also when its process is gone, and says so; before that nobody is told to resume it."""
-    with running(manifest(2), workspace, cli, "30") as process:
+    with running(manifest(2), workspace, cli) as process:
         going = cli("status", "--sandbox")
         assert f"goes on: process {process.pid}" in going.out
         assert "next: nothing to do: it goes on; batchgen status --sandbox --watch follows it" in going.out
@@ -70,7 +76,7 @@ def test_a_run_that_was_killed(cli: Cli, manifest: Write, workspace: Path) -> No
 
 def test_on_a_terminal(cli: Cli, manifest: Write, workspace: Path) -> None:
     """On a terminal the status is drawn in place; Ctrl-C ends the looking on, and not the run."""
-    with running(manifest(2), workspace, cli, "30") as process:
+    with running(manifest(2), workspace, cli) as process:
         with terminal("status", "--sandbox", "--watch", "0.2", cwd=workspace, columns=20) as (looking, end):
             glass = Glass(20)
             watch(end, glass, lambda lines: any("spent" in line for line in lines) and any("spring/t1: rend" in line for line in lines))
@@ -84,7 +90,7 @@ def test_on_a_terminal(cli: Cli, manifest: Write, workspace: Path) -> None:
 
 def test_as_documents(cli: Cli, manifest: Write, workspace: Path) -> None:
     """With --json there is one document a line."""
-    with running(manifest(1), workspace, cli, "30") as process:
+    with running(manifest(1), workspace, cli) as process:
         documents = [json.loads(line) for line in watched(process, workspace, "--json")]
     assert len(documents) > 1
     assert {document["document"] for document in documents} == {"batchgen.status/1"}
@@ -93,7 +99,7 @@ def test_as_documents(cli: Cli, manifest: Write, workspace: Path) -> None:
 
 def test_into_a_closed_pipe(cli: Cli, manifest: Write, workspace: Path) -> None:
     """A reader that has seen enough is no error."""
-    with running(manifest(1), workspace, cli, "30"):
+    with running(manifest(1), workspace, cli):
         assert in_a_process("status", "--sandbox", "--watch", "0.2", redirect="| head -1", cwd=workspace).err == ""
 
 

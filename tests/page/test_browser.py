@@ -75,7 +75,8 @@ def test_only_the_keyboard(opened: Opened, night: Path) -> None:
     shown.keyboard.press("Escape")
     details.wait_for(state="hidden")
     assert shown.evaluate("document.activeElement.textContent") == "lamp"
-    until(shown, "document.querySelectorAll('dialog video').length === 0")  # its "close" event comes as a task of its own, after it is hidden
+    # Its "close" event comes as a task of its own, after it is hidden.
+    until(shown, "document.querySelectorAll('dialog video').length === 0")
 
 
 def test_arrows_go_on_to_the_next_task(opened: Opened, night: Path) -> None:
