@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+
 from tests.simulation.line import pytest_sessionfinish, pytest_terminal_summary, pytest_testnodedown, tally
 
 __all__ = ["pytest_sessionfinish", "pytest_terminal_summary", "pytest_testnodedown", "tally"]
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""A shell that starts the tests in the background has them ignore Ctrl-C, and every program that they start would inherit that."""

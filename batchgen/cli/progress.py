@@ -41,7 +41,10 @@ class Progress:
         clock: Callable[[], float] = monotonic,
         wall: Callable[[], Instant] = time.time,
     ) -> None:
-        """`total` is how many tasks the run has to do something for; `clock` counts seconds, `wall` is the time of day."""
+        """`total` is how many tasks the run has to do something for, 0 where it finds that out as it goes.
+
+        `clock` counts seconds, `wall` is the time of day.
+        """
         self._log = log
         self._when = when
         self._clock = clock
@@ -49,7 +52,7 @@ class Progress:
         self._pulse = Pulse(total, clock())
         self._view: LiveView | None = None
         self._next = 0.0
-        log.tell(Event("began", Level.INFO, wall(), f"{counted(total, 'task')} to do", {"tasks": total}))
+        log.tell(Event("began", Level.INFO, wall(), f"{counted(total, 'task')} to do" if total else "begun", {"tasks": total}))
 
     def view(self, screen: Screen) -> None:
         """Show the live view from now on."""

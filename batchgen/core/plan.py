@@ -66,7 +66,7 @@ def plan_task(task: Task, known: KnownTask | None, *, retry_failed: bool = False
         return action(ActionKind.NEW, NOT_YET)
     changed = known.fingerprint != fingerprint
     if known.live is AttemptState.IN_DOUBT:
-        return action(ActionKind.BLOCKED, "an attempt is in doubt: see `batchgen show`")
+        return action(ActionKind.BLOCKED, "an attempt is in doubt, and a person must decide")
     if known.state is TaskState.RENDERING:
         then = "; the manifest has changed, so it is due again after that" if changed else ""
         return action(ActionKind.RESUMED, f"an attempt is {known.live or 'live'}{then}")
@@ -90,7 +90,7 @@ def plan_same(known: KnownTask, *, retry_failed: bool) -> tuple[ActionKind, str]
         case TaskState.BLOCKED if retry_failed:
             return ActionKind.RETRIED, "was blocked; asked for again by --retry-failed"
         case TaskState.BLOCKED:
-            return ActionKind.BLOCKED, "blocked: see `batchgen show`"
+            return ActionKind.BLOCKED, "blocked, and a person must look at it"
         case _:
             return ActionKind.NEW, WAITING
 

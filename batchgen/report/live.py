@@ -68,7 +68,7 @@ def live_lines(facts: PulseFacts, *, room: Room, now: Instant, when: When, lette
 def _run_lines(facts: PulseFacts, width: int, ending: list[str], letters: Letters) -> Iterator[Line]:
     """Yield all but the failures."""
     glimpse = facts.glimpse
-    done = [f"{number(glimpse.saved)} of {number(facts.total)} done", *_failed(glimpse), span(facts.seconds)]
+    done = [_saved(facts), *_failed(glimpse), span(facts.seconds)]
     yield from _flow("", done, width, "bold", letters)
     yield _bar(facts, width, letters)
     yield from _flow("tasks", tasks_parts(facts), width, "", letters)
@@ -187,10 +187,16 @@ def _flow(label: str, parts: list[str], width: int, style: str, letters: Letters
         yield [(head, "dim"), (row, style)]
 
 
+def _saved(facts: PulseFacts) -> str:
+    """Say how many are done, and of how many where that is known: `fetch` finds it out as it goes."""
+    saved = number(facts.glimpse.saved)
+    return f"{saved} of {number(facts.total)} done" if facts.total else f"{saved} done"
+
+
 def progress_line(facts: PulseFacts, now: Instant, when: When) -> str:
     """Return the run in one line, for a log."""
     glimpse = facts.glimpse
-    parts = [f"{number(glimpse.saved)} of {number(facts.total)} done" if facts.total else f"{number(glimpse.saved)} done"]
+    parts = [_saved(facts)]
     parts += [] if not facts.waiting else [f"{number(facts.waiting)} waiting"]
     parts += [part for part in tasks_parts(facts) if not part.endswith((" waiting", "in flight"))]
     parts += _failed(glimpse)

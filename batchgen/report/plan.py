@@ -21,7 +21,7 @@ def plan_text(facts: PlanFacts, then: str = "", *, flags: str = "") -> str:
     """
     lines = []
     for part in facts.manifests:
-        lines += [f"{clean(part.manifest.name)} ({clean(part.manifest.path)})", *_manifest_lines(part), ""]
+        lines += [f"{clean(part.manifest.name)} ({clean(part.manifest.path)})", *_manifest_lines(part, flags), ""]
     lines += [*_sum_lines(facts), *_warnings(facts)]
     if then:
         lines += ["", f"next: {clean(then) if work_left(facts) else _idle(facts, flags)}"]
@@ -37,8 +37,8 @@ def _idle(facts: PlanFacts, flags: str) -> str:
     return "nothing is left to do"
 
 
-def _manifest_lines(part: ManifestPlan) -> list[str]:
-    """Say how many tasks of each kind, and name the first few."""
+def _manifest_lines(part: ManifestPlan, flags: str) -> list[str]:
+    """Say how many tasks of each kind, and name the first few; for those that no run helps, who does."""
     lines = []
     for kind in ActionKind:
         count = part.counts.get(kind, 0)
@@ -49,6 +49,8 @@ def _manifest_lines(part: ManifestPlan) -> list[str]:
         lines += [f"            {cut(f'{_task(action)}: {action.reason}', _WIDTH)}" for action in examples]
         if examples and count > len(examples):
             lines.append(f"            and {number(count - len(examples))} more")
+        if kind is ActionKind.BLOCKED:
+            lines.append(f"            batchgen status{flags} says what to do")
     return lines or ["            no tasks"]
 
 

@@ -37,6 +37,7 @@ def test_as_a_log(cli: Cli, manifest: Write, workspace: Path) -> None:
     (workspace / "renders-sandbox" / "spring" / "t2.mp4").unlink()
     called = cli("fetch", "--sandbox", "--log-format", "json")
     told = [(one["event"], one["file"]) for one in fits_the_log(called.err) if one["event"] in {"lost", "saved"}]
+    assert fits_the_log(called.err)[0]["message"] == "begun"
     assert told == [("lost", "spring/t2.mp4"), ("saved", "spring/t2.mp4")]
     assert "2 files looked at" in called.out
     assert "1 was missing or damaged" in called.out
@@ -90,6 +91,7 @@ def test_what_a_fetch_did_not_get_the_next_run_gets(cli: Cli, manifest: Write, w
     (workspace / "renders-sandbox" / "spring" / "t1.mp4").unlink()
     failed = cli("fetch", "--sandbox", "--faults", "links=0.000001,render=0.05")
     assert (failed.code, "Traceback" in failed.err) == (6, False), failed
+    assert failed.out.endswith("; nothing was bought\nnext: batchgen status --sandbox says what is left and what to do\n"), failed
     assert cli("resume", "--sandbox").code == 0
     assert (workspace / "renders-sandbox" / "spring" / "t1.mp4").exists()
     assert bought(workspace) == 2

@@ -80,8 +80,8 @@ AFTERWARDS = "; the manifest has changed, so it is due again after that"
         (T.RENDERED, None, *(f"rendered and paid, files are missing{then}" for then in ("", AFTERWARDS, ""))),
         (T.DONE, None, "rendered and on disk", "", "rendered and on disk"),
         (T.FAILED, None, "failed for good; --retry-failed asks again", "", "failed before; asked for again by --retry-failed"),
-        (T.BLOCKED, None, "blocked: see `batchgen show`", "", "was blocked; asked for again by --retry-failed"),
-        (T.BLOCKED, A.IN_DOUBT, *["an attempt is in doubt: see `batchgen show`"] * 3),
+        (T.BLOCKED, None, "blocked, and a person must look at it", "", "was blocked; asked for again by --retry-failed"),
+        (T.BLOCKED, A.IN_DOUBT, *["an attempt is in doubt, and a person must decide"] * 3),
     ],
 )
 def test_the_reasons(state: TaskState, live: AttemptState | None, same: str, changed: str, retried: str) -> None:

@@ -80,6 +80,14 @@ def test_next_without_work(plan: PlanFacts, counts: dict[ActionKind, int], said:
     assert plan_text(idle, "batchgen run x", flags=" --sandbox").endswith(f"next: {said}")
 
 
+def test_blocked_beside_work(plan: PlanFacts) -> None:
+    """What no run helps is named with where to look, also where a run has other work."""
+    held = Action(ActionKind.BLOCKED, "blocked", None, KnownTask("lamp", TaskState.BLOCKED, "f"))
+    counts = {ActionKind.NEW: 1, ActionKind.BLOCKED: 1}
+    both = replace(plan, manifests=(replace(plan.manifests[0], counts=counts, examples={ActionKind.BLOCKED: (held,)}),))
+    assert "lamp: blocked\n            batchgen status --sandbox says what to do\n" in plan_text(both, "batchgen run x", flags=" --sandbox")
+
+
 def test_empty_manifest(plan: PlanFacts) -> None:
     """A manifest without tasks says so."""
     empty = replace(plan, manifests=(replace(plan.manifests[0], counts={}, examples={}),))

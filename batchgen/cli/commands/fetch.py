@@ -12,7 +12,7 @@ from batchgen.cli.group import RUN_CODES, closing
 from batchgen.cli.options import Watched, facts, said, talk, watched
 from batchgen.cli.progress import watching
 from batchgen.cli.screen import Screen
-from batchgen.cli.where import Where, faults, settings_for, where
+from batchgen.cli.where import Where, faults, flags_of, settings_for, where
 from batchgen.errors import ExitCode
 from batchgen.report.fetched import fetched_document, fetched_text
 
@@ -50,5 +50,5 @@ def command(screen: Screen, **options: Unpack[Options]) -> ExitCode:
     if screen.json:
         screen.document(fetched_document(fetched.census, fetched.ended, outputs))
     elif not (options["quiet"] and fetched.ended.code is ExitCode.DONE):
-        screen.out(fetched_text(fetched.census, fetched.ended, outputs))
+        screen.out(fetched_text(fetched.census, fetched.ended, outputs, flags=flags_of(options)))
     return fetched.ended.code
