@@ -93,7 +93,7 @@ def options_of(asked: Asked) -> str:
         ("--budget", asked["budget"]),
         ("--max-tasks", asked["max_tasks"]),
         ("--until", None if until is None else f"{until[0]:02}:{until[1]:02}"),
-        ("--max-duration", None if asked["max_duration"] is None else f"{asked['max_duration']:.0f}s"),
+        ("--max-duration", None if asked["max_duration"] is None else f"{asked['max_duration']:.12g}s"),
         ("--only", shlex.quote(asked["only"]) if asked["only"] else None),
     )
     given = "".join(f" {name} {value}" for name, value in said if value is not None)

@@ -149,7 +149,7 @@ def _read(reader: Reader, nodes: Mapping[str, Node], prefix: str) -> dict[str, o
 def _poll(reader: Reader, node: Node, name: str) -> PollPolicy | None:
     """Read `poll`; a pause that is not given keeps its default, but never shrinks below the one before it."""
     nodes = reader.known(node, name, ["first", "every", "slowest"])
-    said = {key: reader.text(value, f"{name}.{key}", words.duration) for key, value in nodes.items()}
+    said = {key: reader.text(value, f"{name}.{key}", words.pause) for key, value in nodes.items()}
     default = PollPolicy()
     first = said.get("first") or default.first
     every = said.get("every") or max(default.every, first)
@@ -218,7 +218,7 @@ def _price(reader: Reader, node: Node, where: str) -> Price | None:
 
 
 _PLAIN: Mapping[str, Callable[[str], object]] = {
-    "requests_per_minute": words.number,
+    "requests_per_minute": words.rate,
     "in_flight": words.count,
     "keep_balance": words.credits_of,
     "timezone": words.time_zone,

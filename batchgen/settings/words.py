@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import tzinfo
 from urllib.parse import urlsplit
@@ -17,6 +16,12 @@ from batchgen.core.policy import OnLostAnswer
 MOST_CREDITS = 10**12
 """Beyond any account, and far inside what the ledger's integers hold."""
 
+LEAST_A_MINUTE, MOST_A_MINUTE = 0.001, 1_000_000_000
+"""Requests a minute. With less than one in 17 hours no purchase could be repeated within the replay window."""
+
+SHORTEST, SHORTEST_PAUSE = 0.1, 0.01
+"""Seconds: of any duration, and of a pause between two looks at a render, as only a server of one's own takes it."""
+
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)([smhd]))")
 _NUMBER = re.compile(r"\d+(\.\d+)?")
@@ -30,10 +35,11 @@ class NotUnderstood(ValueError):
         self.right = right
 
 
-def number(text: str, *, most: float = 1e9) -> float:
-    """A number above 0, such as 60 or 0.1."""
-    if not _NUMBER.fullmatch(text) or not 0 < float(text) <= most:
-        raise NotUnderstood(f"{shown(text)} is not a number above 0", "such as 60 or 0.1")
+def rate(text: str) -> float:
+    """Requests a minute, from one in 17 hours to more than any wire takes."""
+    if not _NUMBER.fullmatch(text) or not LEAST_A_MINUTE <= float(text) <= MOST_A_MINUTE:
+        wrong = f"{shown(text)} is not a number of requests a minute from {LEAST_A_MINUTE} to {MOST_A_MINUTE:,}"
+        raise NotUnderstood(wrong, "such as 60 or 0.5")
     return float(text)
 
 
@@ -52,16 +58,22 @@ def credits_of(text: str) -> Credits:
 
 
 def duration(text: str) -> float:
-    """Seconds out of `24h`, `90m`, `1h30m`, `30s`, or a plain number of seconds."""
+    """Seconds out of `24h`, `90m`, `1h30m`, `30s`. A number alone may be meant as hours, so it is none."""
     if _NUMBER.fullmatch(text):
-        seconds = float(text)
-    else:
-        parts = _DURATION.findall(text)
-        seconds = sum(float(amount) * _UNITS[unit] for amount, unit in parts)
-        if "".join(a + u for a, u in parts) != text:
-            seconds = math.nan
-    if not 0 < seconds <= 3650 * _UNITS["d"]:
-        raise NotUnderstood(f"{shown(text)} is not a duration", "such as 24h, 90m, 1h30m or 30s")
+        raise NotUnderstood(f"{shown(text)} has no unit", f"write {text}h for hours, {text}m for minutes or {text}s for seconds")
+    return _seconds(text, least=SHORTEST)
+
+
+def pause(text: str) -> float:
+    """Seconds between two looks, as a plain number or with a unit."""
+    return _seconds(f"{text}s" if _NUMBER.fullmatch(text) else text, least=SHORTEST_PAUSE)
+
+
+def _seconds(text: str, *, least: float) -> float:
+    parts = _DURATION.findall(text)
+    seconds = sum(float(amount) * _UNITS[unit] for amount, unit in parts)
+    if "".join(a + u for a, u in parts) != text or not least <= seconds <= 3650 * _UNITS["d"]:
+        raise NotUnderstood(f"{shown(text)} is not a duration from {least:g}s to 3650d", "such as 24h, 90m, 1h30m or 30s")
     return seconds
 
 

@@ -58,6 +58,6 @@ def test_a_run_and_its_resumption_stop_after_their_duration(cli: Cli, workspace:
     (workspace / "m.yaml").write_text(f"version: 1\nname: m\ndefaults: {{model: z-image}}\ntasks:\n{tasks}", encoding="utf-8")
     ran = cli("run", "m.yaml", "--sandbox", "--yes", "--max-duration", "0.5s")
     assert (ran.code, "--max-duration has come" in ran.out) == (3, True), ran
-    assert cli("resume", "--sandbox", "--max-duration", "0.3").code == 3
+    assert cli("resume", "--sandbox", "--max-duration", "0.3s").code == 3
     assert "is not a duration" in cli("resume", "--sandbox", "--max-duration", "soon").err
     assert cli("resume", "--sandbox", "--max-duration", "1h").code == 0

@@ -47,6 +47,7 @@ def assert_clear(called: Called, said: str, code: int = 2) -> None:
         (("run", "spring.yaml", "--budget", "9" * 40), "--budget"),
         (("run", "spring.yaml", "--max-tasks", "none"), "--max-tasks"),
         (("run", "spring.yaml", "--max-duration", "-1h"), "--max-duration"),
+        (("run", "spring.yaml", "--max-duration", "6"), "write 6h for hours, 6m for minutes or 6s for seconds"),
         (("run", "--plan", "gone.plan", "--sandbox"), "gone.plan"),
         (("run", "--plan", "spring.yaml", "--sandbox"), "spring.yaml"),
         (("run", "--plan", "picture.png", "--sandbox"), "picture.png"),

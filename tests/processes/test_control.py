@@ -71,6 +71,10 @@ def test_refused_in_plain_words(program: Program) -> None:
         (("budget", "nan"), "not a whole number of credits"),
         (("rate", "0"), "not a number of requests a minute"),
         (("rate", "inf"), "not a number of requests a minute"),
+        (("rate", "1e-300"), "not a number of requests a minute from 0.001 to 1,000,000,000; such as 60 or 0.5"),
+        (("rate", "-1"), 'rate: "-1" is not a number of requests a minute'),
+        (("budget", "-5"), 'budget: "-5" is not a whole number of credits'),
+        (("pause", "-1"), "No such option '-1'"),
         (("stop",), "'stop' is not one of"),
     ):
         end = program("control", *words, *program.flags)

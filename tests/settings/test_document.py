@@ -9,16 +9,22 @@ import jsonschema
 import pytest
 import yaml
 
+from batchgen.core.policy import PollPolicy
 from batchgen.errors import ManifestError, UsageError
 from batchgen.settings.document import SANDBOX, TOP, read_document
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas/batchgen.schema.json").read_text(encoding="utf-8"))
 
 WRONG = [
-    ("requests_per_minute: 0", "1:22", "not a number above 0"),
-    ("requests_per_minute: -1", "1:22", "not a number above 0"),
-    ("requests_per_minute: .inf", "1:22", "not a number above 0"),
-    ("requests_per_minute: fast", "1:22", "not a number above 0"),
+    ("requests_per_minute: 0", "1:22", "not a number of requests a minute from 0.001 to 1,000,000,000; such as 60 or 0.5"),
+    ("requests_per_minute: -1", "1:22", "not a number of requests"),
+    ("requests_per_minute: .inf", "1:22", "not a number of requests"),
+    ("requests_per_minute: .nan", "1:22", "not a number of requests"),
+    ("requests_per_minute: true", "1:22", "not a number of requests"),
+    ("requests_per_minute: fast", "1:22", "not a number of requests"),
+    (f"requests_per_minute: 0.{'0' * 320}1", "1:22", "not a number of requests"),
+    ("requests_per_minute: 0.0009", "1:22", "not a number of requests"),
+    ("requests_per_minute: 1000000001", "1:22", "not a number of requests"),
     ("in_flight: 0", "1:12", "whole number from 1"),
     ("in_flight: 1.5", "1:12", "whole number from 1"),
     ("in_flight: [1]", "1:12", "not a plain value"),
@@ -31,6 +37,11 @@ WRONG = [
     ("replay_window: soon", "1:16", "such as 24h"),
     ("render_timeout: 0s", "1:17", "not a duration"),
     ("render_timeout: 5x", "1:17", "not a duration"),
+    ("render_timeout: 0.09s", "1:17", "not a duration from 0.1s to 3650d"),
+    ("render_timeout: 3651d", "1:17", "not a duration"),
+    ("render_timeout: 2", "1:17", '"2" has no unit; write 2h for hours, 2m for minutes or 2s for seconds'),
+    ("replay_window: 86400", "1:16", "has no unit"),
+    ("poll: {first: 0.009}", "1:15", "not a duration from 0.01s to 3650d"),
     ("on_lost_answer: retry", "1:17", "repeat or hold"),
     ("poll: {every: 9, slowest: 2}", "1:7", "slowest is below every"),
     ("poll: {firts: 9}", "1:8", "did you mean first"),
@@ -120,6 +131,14 @@ def test_text_is_what_a_person_wrote(tmp_path: Path) -> None:
     assert (values["outputs"], values["ledger"]) == ("no", "1:30")
 
 
+def test_a_pause_is_seconds_or_has_a_unit(tmp_path: Path) -> None:
+    """Between two looks it is always some seconds, so a number alone is clear there; other durations say their unit."""
+    file = tmp_path / "batchgen.yaml"
+    file.write_text("poll: {first: 0.01, every: 2.5s, slowest: 1m}\nreplay_window: 1h30m\nrender_timeout: 1s\n", encoding="utf-8")
+    values = read_document(file).values
+    assert (values["poll"], values["replay_window"], values["render_timeout"]) == (PollPolicy(0.01, 2.5, 60.0), 5400.0, 1.0)
+
+
 def test_schema_knows_every_key() -> None:
     """The schema that editors use lists the keys that are read, no more and no fewer."""
     assert set(SCHEMA["properties"]) == set(TOP)
@@ -134,10 +153,11 @@ def test_schema_refuses_what_is_wrong(text: str) -> None:
     beyond = (
         "prices: {runwya",
         "timezone: ",
-        "render_timeout: 0s",
+        "render_timeout: 0",
+        "render_timeout: 3651d",
         "poll: {every",
         "outputs: ''",
-        "requests_per_minute: .inf",
+        "requests_per_minute: .nan",
         "budget: {per_day: 1e3}",
     )
     valid = jsonschema.Draft202012Validator(SCHEMA).is_valid(yaml.safe_load(text))

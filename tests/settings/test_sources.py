@@ -47,7 +47,7 @@ prices:
     - {params: {duration: 10}, credits: 110}
     - {credits: 55}
 replay_window: 1h30m
-render_timeout: 90
+render_timeout: 90s
 on_lost_answer: hold
 ledger: books/l.db
 outputs: out

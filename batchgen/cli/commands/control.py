@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping
 from typing import Unpack
 
 import click
@@ -14,10 +16,10 @@ from batchgen.cli.where import Where, flags_of, settings_for, where
 from batchgen.core.steering import VALUED, Control, ControlKind
 from batchgen.errors import ExitCode, UsageError
 from batchgen.report.text import number
+from batchgen.settings.words import NotUnderstood, credits_of, rate
 
-MOST_CREDITS = 10**12
-MOST_A_MINUTE = 1e9
-"""What the settings allow as well."""
+READS: Mapping[ControlKind, Callable[[str], float]] = {ControlKind.BUDGET: credits_of, ControlKind.RATE: rate}
+"""As the settings and the options read them. Those that are not here come without a number."""
 
 _SAID = {
     ControlKind.PAUSE: "Nothing new is bought or uploaded; what is in flight goes on. next: batchgen control go{flags}",
@@ -28,7 +30,21 @@ _SAID = {
 }
 
 
-@click.command("control", epilog=closing("batchgen control budget 8000", ExitCode.DONE, ExitCode.WRONG_INPUT, ExitCode.UNAVAILABLE))
+class Steering(click.Command):
+    """`control`, to which `-1` is a number that is wrong, and no option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line. Raises UsageError."""
+        below = next((word for word in args if re.match(r"-\.?\d", word)), None)
+        kind = next((kind for kind in READS if kind in args), None)
+        if below is not None and kind is not None:
+            _control(kind, below)
+        return super().parse_args(ctx, args)
+
+
+@click.command(
+    "control", cls=Steering, epilog=closing("batchgen control budget 8000", ExitCode.DONE, ExitCode.WRONG_INPUT, ExitCode.UNAVAILABLE)
+)
 @click.argument("what", type=click.Choice([str(kind) for kind in ControlKind]))
 @click.argument("value", metavar="[N]", required=False)
 @where
@@ -58,16 +74,12 @@ def command(screen: Screen, what: str, value: str | None, **options: Unpack[Wher
 
 def _control(kind: ControlKind, text: str | None) -> Control:
     """Read what was typed. Raises UsageError."""
-    if (text is None) == (kind in VALUED):
+    read = READS.get(kind)
+    if (text is None) == (read is not None):
         raise UsageError(f"`{kind}` needs a number: batchgen control {kind} 100" if text is None else f"`{kind}` takes no number")
-    if text is None:
+    if text is None or read is None:
         return Control(0, kind)
     try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if kind is ControlKind.BUDGET and not (0 <= value <= MOST_CREDITS and value.is_integer()):
-        raise UsageError(f"budget: {text[:40]!r} is not a whole number of credits, such as 5500")
-    if kind is ControlKind.RATE and not 0 < value <= MOST_A_MINUTE:
-        raise UsageError(f"rate: {text[:40]!r} is not a number of requests a minute above 0, such as 60 or 0.5")
-    return Control(0, kind, value)
+        return Control(0, kind, float(read(text)))
+    except NotUnderstood as error:
+        raise UsageError(f"{kind}: {error}; {error.right}") from error
