@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.postgresql import postgresql
 from tests.simulation.line import pytest_sessionfinish, pytest_terminal_summary, pytest_testnodedown, tally
 
-__all__ = ["pytest_sessionfinish", "pytest_terminal_summary", "pytest_testnodedown", "tally"]
+__all__ = ["postgresql", "pytest_sessionfinish", "pytest_terminal_summary", "pytest_testnodedown", "tally"]

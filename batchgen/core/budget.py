@@ -179,6 +179,10 @@ class Purse:
             )
         if self.free < credits:
             return Refusal(
-                "keep_balance", self.keep, 0, credits, f"{max(0, self.free)} credits are free above keep_balance {self.keep}, {credits} are needed"
+                "keep_balance",
+                self.keep,
+                0,
+                credits,
+                f"{max(0, self.free)} credits are free above keep_balance {self.keep}, {credits} are needed",
             )
         return None

@@ -73,7 +73,8 @@ class Store:
     @contextmanager
     def _hold(self, command: str) -> Iterator[None]:
         """Hold the run lock of PostgreSQL, and write in its session only."""
-        with plain_words(self.place), hold_database(self._opened.writing, self.place, command=command) as self._session:
+        with plain_words(self.place), hold_database(self._opened.writing, self.place, command=command) as session:
+            self._session = session
             try:
                 yield
             finally:

@@ -103,9 +103,10 @@ def money_line(facts: PlanFacts) -> str:
 
 def binding_line(binding: Binding) -> str:
     """Say which budget stops the run, and where."""
+    task = f"{cut(binding.task, 60)} of {clean(binding.manifest)}"
     return (
         f"the budget {clean(binding.budget)} of {number(binding.limit)} stops it before task {number(binding.nth)} to buy, "
-        f"{cut(binding.task, 60)} of {clean(binding.manifest)}: {number(binding.spent)} are used by then, and it costs {number(binding.price)}"
+        f"{task}: {number(binding.spent)} are used by then, and it costs {number(binding.price)}"
     )
 
 
