@@ -15,7 +15,7 @@ import random
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
@@ -132,11 +132,11 @@ def _keep(checked: Checked, settings: Settings, asked: RunAsked, ledger: Ledger 
 
 @contextmanager
 def _ledger_if_any(settings: Settings) -> Iterator[Store | None]:
-    if exists(settings.ledger):
-        with _store(settings) as ledger:
-            yield ledger
-    else:
-        yield None
+    ledger = None
+    with suppress(NoLedger):  # an empty database of a server is found out only by looking into it
+        ledger = _store(settings) if exists(settings.ledger) else None
+    with ledger or nullcontext():
+        yield ledger
 
 
 def quoter(settings: Settings) -> Quoter:

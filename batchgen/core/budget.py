@@ -36,16 +36,20 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A budget that says no: its name, its limit, and what is used of it already."""
+    """A budget that says no: its name, its limit, what is used of it already, and what is asked of it."""
 
     budget: str
     limit: Credits
     used: Credits
+    asked: Credits
     words: str = ""
 
     def __str__(self) -> str:
-        """In words."""
-        return self.words or f"the budget {self.budget} is {self.limit:,} credits, of which {self.used:,} are spent or held"
+        """In words; where something is left, what the next task costs explains why it is not enough."""
+        if self.words:
+            return self.words
+        said = f"the budget {self.budget} is {self.limit:,} credits, of which {self.used:,} are spent or held"
+        return said if self.used >= self.limit else f"{said}, and the next task costs {self.asked:,}"
 
 
 class Budgets:
@@ -85,7 +89,7 @@ class Budgets:
         for scope, limit in self._limits.items():
             used = self._used[scope]
             if scope.manifest in {manifest, ACCOUNT} and used + credits > limit:
-                return Refusal(str(scope), limit, used)
+                return Refusal(str(scope), limit, used, credits)
         return None
 
     def hold(self, manifest: str, credits: Credits, day: str, *, this_run: bool = True) -> None:
@@ -171,10 +175,14 @@ class Purse:
             return None
         if self.free is None:
             return Refusal(
-                "keep_balance", self.keep, 0, f"the balance is not known, so nothing may be spent above keep_balance {self.keep}"
+                "keep_balance", self.keep, 0, credits, f"the balance is not known, so nothing may be spent above keep_balance {self.keep}"
             )
         if self.free < credits:
             return Refusal(
-                "keep_balance", self.keep, 0, f"{max(0, self.free)} credits are free above keep_balance {self.keep}, {credits} are needed"
+                "keep_balance",
+                self.keep,
+                0,
+                credits,
+                f"{max(0, self.free)} credits are free above keep_balance {self.keep}, {credits} are needed",
             )
         return None

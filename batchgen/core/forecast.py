@@ -24,11 +24,15 @@ EXAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """The first task that a budget would not allow. `nth` counts the tasks to buy in this run, from 1."""
+    """The first task that a budget would not allow: `spent` is what is used by then, what the plan buys before it included.
+
+    `nth` counts the tasks to buy in this run, from 1.
+    """
 
     budget: str
     limit: Credits
     spent: Credits
+    price: Credits
     manifest: str
     task: str
     nth: int
@@ -194,7 +198,7 @@ class Forecast:
         refusal = self._budgets.refusal(manifest.name, price)
         if refusal is not None:
             self._stopped.add(manifest.name)
-            self._binding = self._binding or Binding(refusal.budget, refusal.limit, refusal.used, manifest.name, task, self._to_buy)
+            self._binding = self._binding or Binding(refusal.budget, refusal.limit, refusal.used, price, manifest.name, task, self._to_buy)
             return
         self._take(manifest, 1, price)
 

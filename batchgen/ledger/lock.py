@@ -12,9 +12,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -105,21 +106,43 @@ def _moment(at: Instant) -> str:
 
 
 @contextmanager
-def hold_database(engine: sa.Engine, place: str, *, command: str) -> Iterator[None]:
-    """Hold the run lock of a ledger in PostgreSQL, in a session of its own. Raises LedgerBusy, naming the holder."""
-    name = f"batchgen {os.getpid()}@{socket.gethostname()} {command}"[:_NAME_LIMIT]
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(sa.select(sa.func.set_config("application_name", name, False)))  # noqa: FBT003 - SQL has no keywords
-        if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(RUN_LOCK))):
-            raise LedgerBusy(f"another run holds the ledger {place}: {_holder(connection)}; wait for it, or stop it first")
-        try:
-            yield
-        finally:
-            connection.invalidate()  # ends the session and with it the lock; also right when the session is gone already
+def hold_database(writing: sa.Engine, place: str, *, command: str) -> Iterator[sa.Connection]:
+    """Hold the run lock of a ledger in PostgreSQL; yield the session that has it. Raises LedgerBusy, naming the holder.
 
+    Whoever holds it writes in this session alone: when the server ends it (a restart, a failover, a network that was
+    cut), the lock goes to the next run, and nothing more can be committed under the old one.
+    """
+    name = f"batchgen {os.getpid()}@{socket.gethostname()} {command}"[:_NAME_LIMIT]
+    with writing.connect() as connection:
+        with connection.begin():
+            for setting, value in {"application_name": name, **_DEAD_HOLDER}.items():
+                connection.execute(sa.select(sa.func.set_config(setting, value, False)))  # noqa: FBT003 - SQL has no keywords
+            locked = connection.scalar(sa.select(sa.func.pg_try_advisory_lock(RUN_LOCK)))
+            holder = "" if locked else _holder(connection)
+        if not locked:
+            connection.invalidate()  # or the next to be given this session would have its name
+            raise LedgerBusy(f"another run holds the ledger {place}: {holder}; wait for it, or stop it first")
+        try:
+            yield connection
+        finally:
+            _unlock(connection)
+
+
+def _unlock(connection: sa.Connection) -> None:
+    """End the session and with it the lock; its server may take its time for that, so the lock is given back before."""
+    if not connection.invalidated:
+        with suppress(sa.exc.DBAPIError), connection.begin():  # a session that is gone has no lock
+            connection.execute(sa.select(sa.func.pg_advisory_unlock(RUN_LOCK)))
+    connection.invalidate()
+
+
+_DEAD_HOLDER = {"tcp_keepalives_idle": "20", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "4"}
+"""Seconds after which the server asks whether a silent holder's machine is there, and asks again: in a minute a machine that lost its
+power has lost the lock. By default it takes two hours. On a socket of the same machine they mean nothing."""
 
 _HOLDER = sa.text(
     "SELECT a.application_name, a.client_addr, a.backend_start FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
+    "JOIN pg_database d ON d.oid = l.database AND d.datname = current_database() "
     "WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 0 AND l.objid = :number"
 )
 
@@ -134,4 +157,8 @@ def _holder(connection: sa.Connection) -> str:
     row = connection.execute(_HOLDER, {"number": RUN_LOCK}).first()
     if row is None:
         return "it ended just now"
-    return f"{row.application_name} from {row.client_addr or 'this machine'}, since {row.backend_start}"
+    since = _moment(row.backend_start.timestamp())
+    named = re.fullmatch(r"batchgen (\d+)@(\S+) (.*)", row.application_name)
+    if named is None:
+        return f"{row.application_name} from {row.client_addr or 'this machine'}, since {since}"
+    return f"process {named[1]} on {named[2]}, since {since} (`{named[3]}`)"

@@ -35,6 +35,9 @@ BUSY_SECONDS = 30.0
 _UPGRADING = "migration of the ledger"
 """What holds the run lock then, for a run that comes second."""
 
+_SILENCE = {"keepalives_idle": "20", "keepalives_interval": "10", "keepalives_count": "4", "tcp_user_timeout": "60000"}
+"""A minute after the last sign of life PostgreSQL's server counts as gone; what the URL says goes before. By default it takes two hours."""
+
 CREATION_LOCK = 0x62674C31
 """PostgreSQL advisory lock held while tables are made, so that two first runs do not both make them."""
 
@@ -124,7 +127,7 @@ def _sqlite(path: Path, *, read_only: bool) -> sa.Engine:
 def _postgresql(place: Place) -> sa.Engine:
     assert place.url is not None
     try:
-        engine = sa.create_engine(place.url, pool_pre_ping=True)
+        engine = sa.create_engine(place.url.update_query_dict(_SILENCE | place.url.query), pool_pre_ping=True)
     except ModuleNotFoundError as error:
         raise LedgerError("a ledger in PostgreSQL needs psycopg: pip install 'batchgen[postgres]'") from error
 
@@ -182,8 +185,8 @@ def _create(connection: sa.Connection, address: str, steps: Sequence[Migration])
 def _upgrade(writing: sa.Engine, place: Place, steps: Sequence[Migration]) -> None:
     """Back up, then migrate; never under a run of an older batchgen."""
     if place.path is None:
-        with hold_database(writing, place.name, command=_UPGRADING), writing.begin() as connection:
-            migrations.migrate(connection, steps, time.time())
+        with hold_database(writing, place.name, command=_UPGRADING) as session, session.begin():
+            migrations.migrate(session, steps, time.time())
         return
     with hold_file(place.path, command=_UPGRADING, at=time.time()):
         with writing.begin() as connection:

@@ -23,7 +23,7 @@ from batchgen.core.plan import Action
 from batchgen.core.states import TaskState
 from batchgen.core.steering import Control
 from batchgen.core.written import Ready, Walk
-from batchgen.errors import LedgerError, NoRun
+from batchgen.errors import LedgerError, NoRun, Unavailable
 from batchgen.ledger import adopting, kept, nights, reads, starting, steering, writing
 from batchgen.ledger.check import Broken, check
 from batchgen.ledger.documents import asked_text
@@ -40,6 +40,7 @@ class Store:
 
     def __init__(self, opened: Opened) -> None:
         self._opened = opened
+        self._session: sa.Connection | None = None  # of PostgreSQL, which has the run lock
         self.address = opened.address
         self.place = opened.place.name
 
@@ -67,7 +68,17 @@ class Store:
         """Return the run lock. Entering it raises LedgerBusy, naming the holder, while another run has it."""
         if self._opened.place.path:
             return hold_file(self._opened.place.path, command=command, at=at)
-        return hold_database(self._opened.reading, self.place, command=command)
+        return self._hold(command)
+
+    @contextmanager
+    def _hold(self, command: str) -> Iterator[None]:
+        """Hold the run lock of PostgreSQL, and write in its session only."""
+        with plain_words(self.place), hold_database(self._opened.writing, self.place, command=command) as session:
+            self._session = session
+            try:
+                yield
+            finally:
+                self._session = None
 
     @contextmanager
     def _read(self) -> Iterator[sa.Connection]:
@@ -78,8 +89,14 @@ class Store:
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:
         """One transaction, durable at the end, rolled back by any error."""
-        with plain_words(self.place), self._opened.writing.begin() as connection:
-            yield connection
+        if self._session is None:
+            with plain_words(self.place), self._opened.writing.begin() as connection:
+                yield connection
+            return
+        if self._session.invalidated:  # SQLAlchemy would connect anew, without the lock
+            raise Unavailable(f"the ledger {self.place} cannot be reached: the session that had its lock is gone; run again later")
+        with plain_words(self.place), self._session.begin():
+            yield self._session
 
     # -- planning
 

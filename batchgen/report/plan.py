@@ -105,9 +105,10 @@ def money_line(facts: PlanFacts) -> str:
 
 def binding_line(binding: Binding) -> str:
     """Say which budget stops the run, and where."""
+    task = f"{cut(binding.task, 60)} of {clean(binding.manifest)}"
     return (
-        f"the budget {clean(binding.budget)} of {number(binding.limit)} ({number(binding.spent)} spent or held) stops it "
-        f"before task {number(binding.nth)} to buy, {cut(binding.task, 60)} of {clean(binding.manifest)}"
+        f"the budget {clean(binding.budget)} of {number(binding.limit)} stops it before task {number(binding.nth)} to buy, "
+        f"{task}: {number(binding.spent)} are used by then, and it costs {number(binding.price)}"
     )
 
 
@@ -159,6 +160,7 @@ def _binding_document(binding: Binding) -> dict[str, object]:
         "budget": binding.budget,
         "limit": binding.limit,
         "spent": binding.spent,
+        "price": binding.price,
         "manifest": binding.manifest,
         "task": binding.task,
         "nth": binding.nth,

@@ -70,7 +70,9 @@ def test_the_first_budget_that_says_no_is_named() -> None:
         refusal = asked.refusal("m", 3)
         assert refusal is not None
         assert (refusal.budget, refusal.limit, refusal.used) == (name, 5, 3)
-        assert str(refusal) == f"the budget {name} is 5 credits, of which 3 are spent or held"
+        assert str(refusal) == f"the budget {name} is 5 credits, of which 3 are spent or held, and the next task costs 3"
+        asked.hold("m", 2, TODAY)
+        assert str(asked.refusal("m", 3)) == f"the budget {name} is 5 credits, of which 5 are spent or held"
 
 
 def test_another_manifests_budget_says_nothing() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from batchgen.core.budget import Budgets
 from batchgen.core.facts import Spending
-from batchgen.core.forecast import Forecast, PlanFacts
+from batchgen.core.forecast import Binding, Forecast, PlanFacts
 from batchgen.core.model import Budget, Manifest, MediaKind, Reference, Spec, Task
 from batchgen.core.plan import NOT_YET, plan_task
 from batchgen.core.policy import Policy, Quote
@@ -77,3 +77,4 @@ def test_a_manifest_that_a_budget_stopped_takes_nothing_more() -> None:
         made.fresh(manifest, [ready_of(ident, Spec("kling-2-6", "p", {"duration": duration}), f"m/{ident}", 1)], NOT_YET)
     facts = made.facts({})
     assert (facts.to_buy, facts.credits, facts.credits_most) == (2, 150, 0)
+    assert facts.binding == Binding("total of m", 60, 0, 100, "m", "dear", 1)

@@ -30,7 +30,7 @@ def plan(hostile: str) -> PlanFacts:
         uploads=25,
         upload_bytes=1_234_567,
         unseen_prices=("kling-2-6?duration=5", "kling-2-6?duration=10", "veo3-1-fast?"),
-        binding=Binding("per_run of spring", 5_500, 0, "spring", "hero-101", 101),
+        binding=Binding("per_run of spring", 5_500, 5_480, 55, "spring", "hero-101", 101),
         seconds=615.0,
         warnings=("the clock\x1b was set back",),
     )
@@ -46,7 +46,7 @@ def test_text(plan: PlanFacts) -> None:
         "7 done",
         "25 files, 1.2 MB",
         "300 tasks to buy for about 16,500 credits, of which this run may spend 5,500",
-        "per_run of spring of 5,500 (0 spent or held) stops it before task 101 to buy, hero-101 of spring",
+        "per_run of spring of 5,500 stops it before task 101 to buy, hero-101 of spring: 5,480 are used by then, and it costs 55",
         "3 combinations of params of kling-2-6, veo3-1-fast; the first task of each goes alone",
         "10 min 15 s",
         "left the manifest",
