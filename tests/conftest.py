@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+from hypothesis import HealthCheck, settings
+
 from tests.postgresql import postgresql
 from tests.simulation.line import pytest_sessionfinish, pytest_terminal_summary, pytest_testnodedown, tally
 
@@ -11,3 +13,7 @@ __all__ = ["postgresql", "pytest_sessionfinish", "pytest_terminal_summary", "pyt
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """A shell that starts the tests in the background has them ignore Ctrl-C, and every program that they start would inherit that."""
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
+"""How long an example takes tells what else the machine does, and nothing about batchgen."""
