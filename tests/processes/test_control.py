@@ -44,7 +44,7 @@ def test_drain(program: Program, tmp_path: Path) -> None:
         running = program.start("run", program.images(30), "--yes")
         until(lambda: service.bought() >= 2)
         assert program("control", "drain").code == 0
-        said = running.end(patience=10)
+        said = running.end(patience=60)
         assert (said.code, "drained by `batchgen control drain`" in said.out) == (3, True), said
         assert program("resume").code == 0
         check_settled(program, service.books(), 30)
