@@ -192,6 +192,7 @@ class Part:
             write_bytes(self.path, self._held)
             self._held = b""
         else:
+            between_of(self.path).unlink(missing_ok=True)  # a try that was killed held these bytes; this one did not
             self.sync()
 
     def sync(self, *, noted: bool = True) -> None:

@@ -33,6 +33,19 @@ def test_a_small_result_is_held_until_it_is_settled(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"xy"]
 
 
+def test_what_a_killed_try_held_goes_with_the_next(tmp_path: Path) -> None:
+    """The first try held its bytes and was killed before they had a name; the next gets them piece by piece, and leaves only its own."""
+    killed = begun(tmp_path, total=3)
+    assert killed.hold(b"abc")
+    killed.settle()
+    again = begun(tmp_path, total=3)
+    again.append(b"ab")
+    again.append(b"c")
+    again.settle()
+    again.named()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.part"]
+
+
 def test_bytes_that_get_no_name_stay_only_with_a_note(tmp_path: Path) -> None:
     """What was held would be fetched again, so it goes; what grew in the part is continued by the next try."""
     part = begun(tmp_path, total=3)

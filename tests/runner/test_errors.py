@@ -118,7 +118,8 @@ POLLS = {
 @pytest.mark.parametrize(("code", "status"), POLLS)
 def test_poll_answered_with(tmp_path: Path, code: str, status: int) -> None:
     """Looking at a render meets an error: the purchase stays in the ledger with its credits held, and is never made again."""
-    with opened(tmp_path, faults="render=0.05", rules=[rude("GET", GENERATIONS, code, status)]) as place:
+    # Longer than the purchase's answer may take: else that would bring the render.
+    with opened(tmp_path, faults="render=2", rules=[rude("GET", GENERATIONS, code, status)]) as place:
         ended = place.run(place.images(1))
         assert (ended.code, place.states()) == POLLS[code, status]
         assert place.money() == (0, 1)
