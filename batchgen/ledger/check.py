@@ -17,10 +17,11 @@ from batchgen.core import states
 from batchgen.core.messages import MoneyKind
 from batchgen.core.model import Credits, client_request_id
 from batchgen.core.states import ATTEMPT_MOVES, AttemptState, TaskState
+from batchgen.core.steering import ControlKind
 from batchgen.errors import IllegalMove
-from batchgen.ledger.documents import manifest_from
+from batchgen.ledger.documents import asked_from, manifest_from
 from batchgen.ledger.sums import USED
-from batchgen.ledger.tables import attempts, events, manifests, money, outputs, tasks
+from batchgen.ledger.tables import attempts, controls, events, manifests, money, outputs, runs, tasks
 
 INVARIANTS: Mapping[int, str] = {
     0: "the file is whole",
@@ -187,28 +188,57 @@ def _money(connection: sa.Connection) -> Iterator[Broken]:
 
 
 def _budgets(connection: sa.Connection) -> Iterator[Broken]:
-    """What is spent and held of each manifest against its `total`, less what the server reserved beyond the price that was known."""
-    used = (
-        sa.select(manifests.c.id, manifests.c.name, manifests.c.path, manifests.c.header, USED)
-        .join(money, money.c.manifest_id == manifests.c.id)
-        .group_by(manifests.c.id, manifests.c.name, manifests.c.path, manifests.c.header)
-    )
-    for row, name, path, header, credits in connection.execute(used):
-        total = manifest_from(name, path, header).budget.total
-        surprise = _surprise(connection, row) if total is not None and int(credits) > total else 0
-        if total is not None and int(credits) - surprise > total:
-            yield Broken(
-                5, f"manifests/{row} ({name})", f"{credits} credits are spent or held of a total of {total}, if that was not lowered since"
-            )
+    """Prove what the ledger knows the limits of: `total` and `per_run` of a manifest, `--budget` of a run with all that resumed it.
+
+    It keeps a manifest's limits as they were last read. They held while the night that read them bought; with no purchase since, a
+    person may have lowered them below what was spent, which is no overspending. What the server reserved beyond the price that was known
+    is left out. Not provable: `per_day`, for which other limits may have held earlier that day, and the account's, which are not kept here.
+    """
+    newest: dict[str, int] = {}
+    asked: defaultdict[int, set[Credits | None]] = defaultdict(set)
+    for root, text in connection.execute(sa.select(runs.c.root, runs.c.asked).where(runs.c.root.is_not(None)).order_by(runs.c.id)):
+        facts = asked_from(text)
+        newest |= dict.fromkeys(facts.manifests, root)
+        asked[root].add(facts.budget)
+    for row in connection.execute(sa.select(manifests)).mappings():
+        yield from _manifest_budgets(connection, row, newest.get(row["name"], 0))
+    told = set(connection.scalars(sa.select(runs.c.root).join(controls, controls.c.run_id == runs.c.id).where(_TOLD)))
+    for root, limits in asked.items():
+        limit = next(iter(limits)) if len(limits) == 1 and root not in told else None
+        if used := _over(connection, money.c.run_root == root, limit):
+            yield Broken(5, f"runs/{root}", f"{used} credits are spent or held of a --budget of {limit}")
 
 
-def _surprise(connection: sa.Connection, manifest: int) -> Credits:
-    """Sum the holds after an attempt's first: the server reserved more than the price that was known."""
+_TOLD = controls.c.kind == ControlKind.BUDGET
+"""`control budget` takes the place of what a run was asked with, also with less than it has spent."""
+
+
+def _manifest_budgets(connection: sa.Connection, row: sa.RowMapping, night: int) -> Iterator[Broken]:
+    """Look at the limits of a manifest that were last read by a night (the row of its first run; 0: by none)."""
+    ours = money.c.manifest_id == row["id"]
+    tonight = sa.and_(ours, money.c.run_root == night)
+    if connection.scalar(sa.select(money.c.id).where(tonight, money.c.kind == MoneyKind.HOLD).limit(1)) is None:
+        return
+    budget = manifest_from(row["name"], row["path"], row["header"]).budget
+    for limit, said, part in ((budget.total, "a total", ours), (budget.per_run, "its per_run", tonight)):
+        if used := _over(connection, part, limit):
+            yield Broken(5, f"manifests/{row['id']} ({row['name']})", f"{used} credits are spent or held of {said} of {limit}")
+
+
+def _over(connection: sa.Connection, part: sa.ColumnElement[bool], limit: Credits | None) -> Credits:
+    """Return what is spent and held in a part of the book if it is more than a limit, else 0.
+
+    The holds after an attempt's first are left out: the server reserved more than the price that was known.
+    """
+    used = 0 if limit is None else int(connection.scalar(sa.select(USED).where(part)) or 0)
+    if limit is None or used <= limit:
+        return 0
     first = sa.select(sa.func.min(money.c.id)).where(money.c.kind == MoneyKind.HOLD).group_by(money.c.attempt_id)
     later = sa.select(sa.func.coalesce(sa.func.sum(money.c.credits), 0)).where(
-        money.c.manifest_id == manifest, money.c.kind == MoneyKind.HOLD, money.c.id.not_in(first)
+        part, money.c.kind == MoneyKind.HOLD, money.c.id.not_in(first)
     )
-    return int(connection.scalar(later) or 0)
+    used -= int(connection.scalar(later) or 0)
+    return used if used > limit else 0
 
 
 def _outputs(connection: sa.Connection) -> Iterator[Broken]:

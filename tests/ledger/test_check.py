@@ -26,6 +26,16 @@ EVENT = (
     "INSERT INTO events (run_id, task_id, attempt_id, event, moved_from, moved_to, at) SELECT 1, {task}, {attempt}, '{move}', submitted_at"
     " FROM attempts WHERE id = 1"
 )
+PER_RUN = "UPDATE manifests SET header = json_set(header, '$.budget.per_run', {})"
+ASKED = "UPDATE runs SET asked = json_set(asked, '$.budget', {}) WHERE id = 1"
+TOLD = "INSERT INTO controls (run_id, kind, value, asked_at) SELECT 1, 'budget', 74, started_at FROM runs WHERE id = 1"
+LATER = (
+    "INSERT INTO runs (root, asked, started_at, adopted, pid, host) SELECT 2, json_set(asked, '$.budget', NULL), started_at, 1, 1, 'h'"
+    " FROM runs WHERE id = 1"
+)
+DEARER = (
+    "INSERT INTO money (attempt_id, manifest_id, run_root, day, kind, credits, at) SELECT 2, 1, 1, day, 'hold', 9, at FROM money LIMIT 1"
+)
 
 
 def event(move: str, *, task: str = "NULL", attempt: str = "NULL") -> str:
@@ -87,7 +97,14 @@ BREAKS: dict[str, tuple[str, int, str, str]] = {
     "closed twice": (MONEY.format(kind="capture", credits=0, of=1), 4, DONE, "closed more than once"),
     "closed while it is live": (MONEY.format(kind="release", credits=40, of=2), 4, SENT, "it is submitting, but its hold is closed"),
     "more back than was paid": (MONEY.format(kind="refund", credits=36, of=1), 4, DONE, "36 credits came back, 35 were captured"),
-    "over its budget": ("UPDATE money SET credits = 41 WHERE attempt_id = 2", 5, "manifests/1 (spring)", "76 credits are spent or held"),
+    "over its budget": (
+        "UPDATE money SET credits = 41 WHERE attempt_id = 2",
+        5,
+        "manifests/1 (spring)",
+        "76 credits are spent or held of a total of 75",
+    ),
+    "over its budget for a run": (PER_RUN.format(74), 5, "manifests/1 (spring)", "75 credits are spent or held of its per_run of 74"),
+    "over the run's budget": (ASKED.format(74), 5, "runs/1", "75 credits are spent or held of a --budget of 74"),
     "an output of no render": ("UPDATE outputs SET attempt_id = 3", 6, "outputs/1 (spring/t2)", "an attempt that is failed"),
     "an output without content": ("UPDATE outputs SET size = 0", 6, "outputs/1 (spring/t0)", "no size or no checksum"),
     "an output without checksum": ("UPDATE outputs SET sha256 = 'abc'", 6, "outputs/1 (spring/t0)", "no size or no checksum"),
@@ -140,6 +157,27 @@ def test_nothing_is_broken(ledger: tuple[Store, Path]) -> None:
     """Without its constraints and triggers a ledger is as right as before; 75 of 75 is within the budget."""
     store, _ = ledger
     assert store.check() == ()
+
+
+@pytest.mark.parametrize(
+    "statements",
+    {
+        "as much as is allowed": (PER_RUN.format(75), ASKED.format(75)),
+        "lowered for the next night, which bought nothing": (
+            PER_RUN.format(74),
+            "UPDATE manifests SET header = replace(header, 75, 7)",
+            LATER,
+        ),
+        "lowered while it went on": (ASKED.format(74), TOLD),
+        "no limit when it was resumed": (ASKED.format(74), LATER, "UPDATE runs SET root = 1"),
+        "dearer than was known": (DEARER,),
+    }.values(),
+)
+def test_a_budget_that_was_lowered_since_is_not_broken(ledger: tuple[Store, Path], statements: tuple[str, ...]) -> None:
+    """Whoever lowers a budget below what is spent has overspent nothing; nor has a run that the server charged more than it could know."""
+    store, path = ledger
+    edit(path, *statements)
+    assert [broken for broken in store.check() if broken.invariant == 5] == []
 
 
 @pytest.mark.parametrize("name", BREAKS)

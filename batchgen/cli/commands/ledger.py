@@ -62,7 +62,8 @@ def check(screen: Screen, **options: Unpack[Checking]) -> ExitCode:
         for b in bad:
             screen.out(f"   {clean(b.row)}: {clean(b.what)}")
     if broken:
-        screen.say(f"{counted(len(broken), 'row')} break an invariant: buy nothing with this ledger before you know why.")
+        said = f"{counted(len(broken), 'row')} {'breaks' if len(broken) == 1 else 'break'}"
+        screen.say(f"{said} an invariant: buy nothing with this ledger before you know why.")
         screen.say("next: copy it (batchgen ledger backup FILE), then restore the newest backup for which `ledger check` holds")
     return ExitCode.SOME_FAILED if broken else ExitCode.DONE
 
