@@ -304,6 +304,7 @@ def decide(settings: Settings, task: str, manifest: str, decision: Decision, *, 
     """
     if decision is Decision.ACCEPTED and not is_identifier(task_id):
         raise UsageError("--accepted needs the task id that the vendor shows, such as task_2f6a")
+    _refuse_without_ledger(settings)
     with _held(settings, "resolve") as ledger:
         doubt = _doubt(ledger, task, manifest, flags=" --sandbox" if settings.sandbox else "")
         bearer = ledger.bearer(task_id)

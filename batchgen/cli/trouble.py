@@ -67,7 +67,8 @@ class Called:
     @property
     def again(self) -> str:
         """What goes on where this ended."""
-        return f"batchgen {'resume' if self.command in RUNS else self.command}{self.flags}"
+        file = " FILE" if self.command == "ledger backup" else ""
+        return f"batchgen {'resume' if self.command in RUNS else self.command}{file}{self.flags}"
 
 
 def _interrupted(error: BaseException, called: Called) -> Trouble:

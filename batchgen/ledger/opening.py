@@ -20,7 +20,7 @@ from batchgen.errors import LedgerBusy, LedgerError, NoLedger
 from batchgen.ledger import migrations, tables
 from batchgen.ledger.lock import hold_database, hold_file
 from batchgen.ledger.migrations import MIGRATIONS, Migration
-from batchgen.ledger.places import Place, has_content, place_of, read_mounts, refuse_network, touch
+from batchgen.ledger.places import Place, has_content, make_private, place_of, read_mounts, refuse_network, touch
 from batchgen.ledger.trouble import plain_words
 
 APPLICATION_ID = 0x62674C31
@@ -204,9 +204,9 @@ def backup(connection: sa.Connection, target: Path) -> None:
     """
     try:
         target.unlink(missing_ok=True)
+        make_private(target)
     except OSError as error:
         raise LedgerError(f"the copy {target} cannot be made: {error.strerror}; name another place for it") from error
-    touch(target)
     source = connection.connection.driver_connection
     assert isinstance(source, sqlite3.Connection)
     copy = sqlite3.connect(target)

@@ -89,9 +89,14 @@ def touch(path: Path) -> None:
     """Make an empty file that only its owner reads (SQLite gives its side files the same mode), and the folders to it."""
     try:
         _make_folders(path.parent)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        make_private(path)
     except OSError as error:
         raise LedgerError(f"the ledger {path} cannot be made: {error.strerror}; name another place with --ledger") from error
+
+
+def make_private(path: Path) -> None:
+    """Make an empty file that only its owner reads, if there is none. Raises OSError."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def _make_folders(folder: Path) -> None:

@@ -297,7 +297,7 @@ class Store:
             raise LedgerError(f"{self.place} is a database server's; back it up with that server's own tool, as pg_dump")
         if target.exists():
             raise LedgerError(f"{target} exists already; name a file that does not")
-        with plain_words(str(target)), self._opened.reading.connect() as connection:
+        with plain_words(str(target), "the copy"), self._opened.reading.connect() as connection:
             backup(connection, target)
 
     # -- reading

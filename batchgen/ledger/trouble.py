@@ -23,8 +23,8 @@ _HELD = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 @contextmanager
-def plain_words(place: str) -> Iterator[None]:
-    """Turn the database's errors into ours. `place` names the ledger, without a password."""
+def plain_words(place: str, what: str = "the ledger") -> Iterator[None]:
+    """Turn the database's errors into ours. `place` names the ledger, without a password, or what `what` says."""
     try:
         yield
     except exc.IntegrityError as error:
@@ -32,7 +32,7 @@ def plain_words(place: str) -> Iterator[None]:
     except exc.DBAPIError as error:
         raise _said(error.orig, place, gone=isinstance(error, exc.OperationalError)) from error
     except sqlite3.Error as error:  # raised by the backup, which SQLAlchemy does not wrap
-        raise _said(error, place) from error
+        raise _sqlite_said(error, place, what) from error
 
 
 def _said(error: BaseException | None, place: str, *, gone: bool = False) -> BatchgenError:
@@ -45,11 +45,11 @@ def _said(error: BaseException | None, place: str, *, gone: bool = False) -> Bat
     return LedgerError(f"the ledger {place} cannot be used: {reason}")
 
 
-def _sqlite_said(error: sqlite3.Error, place: str) -> BatchgenError:
+def _sqlite_said(error: sqlite3.Error, place: str, what: str = "the ledger") -> BatchgenError:
     code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
     if code in _FULL:
         return Unavailable(
-            f"the disk under the ledger {place} cannot take a write ({error}); nothing half-written is kept, free some space and run again"
+            f"the disk under {what} {place} cannot take a write ({error}); nothing half-written is kept, free some space and run again"
         )
     if code in _READ_ONLY:
         return LedgerError(f"the ledger {place} cannot be written ({error}); make the file and its folder writable for you")

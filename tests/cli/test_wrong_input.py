@@ -115,7 +115,7 @@ def test_forgotten_sandbox(cli: Cli, manifest: Write) -> None:
     assert "add --sandbox" not in cli("tasks").err
     cli("run", manifest(1), "--sandbox", "--yes")
 
-    for words in (("status",), ("resume",), ("show", "t1"), ("report",), ("fetch",), ("control", "pause")):
+    for words in (("status",), ("resume",), ("resolve", "t1", "--resend"), ("show", "t1"), ("report",), ("fetch",), ("control", "pause")):
         assert_clear(cli(*words), "the sandbox has one: add --sandbox to see it")
     assert "`batchgen tasks --state blocked --sandbox` lists" in cli("resolve", "t1", "--resend", "--sandbox").err
 

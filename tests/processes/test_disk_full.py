@@ -83,3 +83,16 @@ def test_ledger(program: Program) -> None:
         tasks = tasks_of(books_of(account))
         assert len({task["client_request_id"] for task in tasks}) == len(tasks) == TASKS
         assert program.query("SELECT state, count(*) FROM tasks GROUP BY state", ledger) == [("done", TASKS)]
+
+
+def test_copy(program: Program) -> None:
+    """The disk of a backup is full: the words are about the copy and not the ledger, nothing is left there, and the command is complete."""
+    disk = program.folder / "disk"
+    assert program("run", program.images(1), "--yes", "--sandbox").code == 0
+    with small_disk(disk, 64 * 1024) as mounted:
+        words = ("ledger", "backup", str(disk / "l.bak"), "--sandbox")
+        said = program(*words) if mounted else program.start_python("-c", LIMITED.format(size=64 * 1024), *words).end()
+        assert said.code == 6, said
+        assert said.err.startswith(f"batchgen: the disk under the copy {disk / 'l.bak'}")
+        assert "next: batchgen ledger backup FILE --sandbox" in said.err
+        assert not list(disk.iterdir())
