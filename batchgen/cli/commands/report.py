@@ -12,7 +12,7 @@ import click
 
 from batchgen import app
 from batchgen.cli.group import closing
-from batchgen.cli.options import Quiet, facts, quiet, said, talk
+from batchgen.cli.options import Quiet, Whole, facts, quiet, said, talk
 from batchgen.cli.placing import bytes_place, text_place
 from batchgen.cli.screen import Screen
 from batchgen.cli.where import Where, advice_for, flags_of, settings_for, where
@@ -54,7 +54,7 @@ class Options(Where, Quiet):
 @click.option(
     "--parquet", "parquet_file", metavar="FILE", callback=said, help="Write one row per task as Parquet. Needs the extra parquet."
 )
-@click.option("--run", "run_id", type=click.IntRange(min=1), metavar="ID", help="Only tasks of this run.")
+@click.option("--run", "run_id", type=Whole(min=1), metavar="ID", help="Only tasks of this run.")
 @where
 @quiet
 @facts
