@@ -17,6 +17,7 @@ from batchgen import __version__
 from batchgen.cli.group import COMMANDS
 from batchgen.cli.trouble import Called as Said
 from batchgen.cli.trouble import trouble_of
+from batchgen.core.steering import VALUED, ControlKind
 from batchgen.errors import (
     BatchgenError,
     ExitCode,
@@ -119,6 +120,15 @@ def test_wrong_command_line(cli: Cli, arguments: tuple[str, ...], said: str) -> 
     assert said in str(called)
     assert "Nothing was sent" in str(called)
     assert "next: batchgen" in str(called)
+
+
+@pytest.mark.parametrize("kind", ControlKind)
+def test_what_is_said_to_a_run_needs_its_number(cli: Cli, kind: ControlKind) -> None:
+    """Core says which come with one, and the command line asks for just those; a negative one is a wrong number, and no option."""
+    needs = kind in VALUED
+    assert ("needs a number" in cli("control", str(kind)).err) is needs
+    assert ("takes no number" in cli("control", str(kind), "5").err) is not needs
+    assert ("No such option" in cli("control", str(kind), "-5").err) is not needs
 
 
 RAISED: list[tuple[BaseException, ExitCode, str]] = [
