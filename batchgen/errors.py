@@ -62,7 +62,12 @@ class UsageError(BatchgenError):
 
 
 class PlanRefused(UsageError):
-    """A kept plan was used, or can no longer be done exactly. Nothing was sent."""
+    """A kept plan was used, or can no longer be done exactly. Nothing was sent. `then` is what makes it anew, where that is known."""
+
+    def __init__(self, why: str, then: str = "") -> None:
+        """Keep what to do."""
+        super().__init__(why)
+        self.then = then
 
 
 @dataclass(frozen=True, slots=True, order=True)

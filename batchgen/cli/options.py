@@ -37,7 +37,7 @@ class Whole(click.IntRange):
         """Return the number."""
         if isinstance(value, str) and not re.fullmatch("-?[0-9]{1,18}", value):
             self.fail(f"{value!r} is not a whole number such as 10.", param, ctx)
-        return int(super().convert(value, param, ctx))
+        return int(super().convert(int(value), param, ctx))
 
 
 class Fraction(click.FloatRange):
@@ -47,7 +47,7 @@ class Fraction(click.FloatRange):
         """Return the number."""
         if isinstance(value, str) and not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value):
             self.fail(f"{value!r} is not a number such as 2 or 0.5.", param, ctx)
-        return float(super().convert(value, param, ctx))
+        return float(super().convert(float(value), param, ctx))
 
 
 def said(context: click.Context, option: click.Parameter, value: str | None) -> str | None:

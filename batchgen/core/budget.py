@@ -17,6 +17,8 @@ from batchgen.core.policy import Policy
 
 ACCOUNT = ""
 """Stands where a scope has a manifest's name: all manifests together."""
+RUN_BUDGET = "--budget"
+"""What a run's own budget is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Scope:
     def __str__(self) -> str:
         """Name it as the settings do."""
         if not self.manifest:
-            return {"run": "--budget", "day": "the account's per_day", "month": "the account's per_month"}[self.span]
+            return {"run": RUN_BUDGET, "day": "the account's per_day", "month": "the account's per_month"}[self.span]
         word = "total" if self.span == "total" else f"per_{self.span}"
         return f"{word} of {self.manifest}"
 
