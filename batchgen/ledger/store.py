@@ -26,7 +26,7 @@ from batchgen.core.written import Ready, Walk
 from batchgen.errors import LedgerError, NoRun, Unavailable
 from batchgen.ledger import adopting, kept, nights, reads, starting, steering, writing
 from batchgen.ledger.check import Broken, check
-from batchgen.ledger.documents import asked_text
+from batchgen.ledger.documents import asked_text, stops_text
 from batchgen.ledger.kept import Compared
 from batchgen.ledger.lock import database_held, file_held, hold_database, hold_file
 from batchgen.ledger.opening import Opened, backup, open_ledger
@@ -228,7 +228,7 @@ class Store:
     def end_run(self, run: int, ended: Ended, at: Instant) -> None:
         """Write a run's end."""
         with self._write() as connection:
-            values = {"ended_at": at, "exit_code": int(ended.code), "reason": ended.reason}
+            values = {"ended_at": at, "exit_code": int(ended.code), "reason": ended.reason, "stops": stops_text(ended.stops)}
             if connection.execute(sa.update(runs).where(runs.c.id == run).values(values)).rowcount != 1:
                 raise LedgerError(f"the ledger {self.place} has no run {run}")
 

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from batchgen.core.facts import ManifestFacts, MoneyFacts, RunFacts, TaskFacts
 from batchgen.core.model import Instant
 from batchgen.core.states import UNFINISHED, AttemptState, TaskState
+from batchgen.core.stops import Stop
 from batchgen.errors import ExitCode
 from batchgen.report.columns import cut, table
 from batchgen.report.doubt import ANSWERS, doubt_lines, whose
 from batchgen.report.rows import task_row
+from batchgen.report.stops import lifted
 from batchgen.report.text import When, clean, counted, iso, number, shown, span
 from batchgen.report.views import IN_FLIGHT, TROUBLE, View
 
@@ -143,8 +145,8 @@ def _after(view: View, run: RunFacts) -> str:
     """Return what to do after a run."""
     flags = view.flags
     left = view.total(*UNFINISHED)
-    if left and run.exit_code == ExitCode.STOPPED_EARLY:
-        return f"batchgen run {_paths(view, *UNFINISHED)}{flags} goes on with {counted(left, 'unfinished task')}"
+    if left and (run.exit_code == ExitCode.STOPPED_EARLY or run.stops):
+        return _FIRST.get(run.exit_code, "") + _after_stops(view, run.stops, left)
     if left:
         return f"{_FIRST.get(run.exit_code, '')}batchgen resume{flags} goes on with {counted(left, 'unfinished task')}"
     if view.total(TaskState.BLOCKED):
@@ -155,6 +157,22 @@ def _after(view: View, run: RunFacts) -> str:
         again = f"batchgen run {_paths(view, TaskState.FAILED)}{flags} --retry-failed"
         return f"batchgen show {_first(view, TaskState.FAILED)}{flags} tells why; {again} asks again"
     return "nothing is left to do"
+
+
+def _after_stops(view: View, stops: Sequence[Stop], left: int) -> str:
+    """Return what goes on where limits ended a run, and what to do about each that would end the next one at once."""
+    again = f"batchgen run {_paths(view, *UNFINISHED)}{view.flags} goes on with {counted(left, 'unfinished task')}"
+    files = {part.name: part.path for part in view.manifests}
+    lifts = {stop: lift for stop in stops if (lift := lifted(stop, files))}
+    if not lifts:
+        return again
+    first = ", and ".join(dict.fromkeys(lifts.values()))
+    free = [part.name for part in view.manifests if any(part.by_state.get(state) for state in UNFINISHED)]
+    free = [name for name in free if not {name, ""} & {stop.manifest for stop in lifts}]
+    if not free and len(lifts) == len(stops):
+        return f"{first}, then: {again}"
+    held = clean(", ".join(dict.fromkeys(stop.manifest for stop in lifts)))
+    return f"{again}; before it buys more of {held}: {first}"
 
 
 def _in_doubt(task: TaskFacts) -> bool:
@@ -211,8 +229,21 @@ def _run_facts(run: RunFacts) -> dict[str, object]:
         "ended_at": iso(run.ended_at),
         "exit_code": run.exit_code,
         "reason": run.reason,
+        "stops": [_stop(stop) for stop in run.stops],
         "pid": run.pid,
         "host": run.host,
+    }
+
+
+def _stop(stop: Stop) -> dict[str, object]:
+    """Return what ended a manifest's way through a run."""
+    return {
+        "kind": stop.kind.value,
+        "manifest": stop.manifest,
+        "owner": stop.owner,
+        "limit": stop.limit,
+        "used": stop.used,
+        "asked": stop.asked,
     }
 
 
