@@ -50,9 +50,14 @@ class ExitCode(IntEnum):
 
 
 class BatchgenError(Exception):
-    """Base of all; never raised itself."""
+    """Base of all; never raised itself. `then` is the command that helps, where whoever raises it knows that best."""
 
     exit_code = ExitCode.BUG
+
+    def __init__(self, *words: object, then: str = "") -> None:
+        """Keep what to do."""
+        super().__init__(*words)
+        self.then = then
 
 
 class UsageError(BatchgenError):
@@ -62,12 +67,7 @@ class UsageError(BatchgenError):
 
 
 class PlanRefused(UsageError):
-    """A kept plan was used, or can no longer be done exactly. Nothing was sent. `then` is what makes it anew, where that is known."""
-
-    def __init__(self, why: str, then: str = "") -> None:
-        """Keep what to do."""
-        super().__init__(why)
-        self.then = then
+    """A kept plan was used, or can no longer be done exactly. Nothing was sent."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

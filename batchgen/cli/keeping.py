@@ -68,4 +68,5 @@ def made_anew(kept: KeptPlan | None, file: Path | None, flags: str) -> Iterator[
         limit = next((f" --budget {budget.limit}" for budget in kept.budgets if budget.name == RUN_BUDGET), "")
         only = f" --only {shlex.quote(kept.only)}" if kept.only else ""
         asked = f"{limit}{only}{' --retry-failed' * kept.retry_failed} --out {shlex.quote(str(file))}"
-        raise PlanRefused(str(error), f"batchgen plan {manifests}{asked}{flags}; then: {next_run((), '', file, flags)}") from error
+        error.then = f"batchgen plan {manifests}{asked}{flags}; then: {next_run((), '', file, flags)}"
+        raise

@@ -7,6 +7,7 @@ lock for their whole transaction, reading calls never wait for them (WAL in SQLi
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -293,8 +294,13 @@ class Store:
 
     def backup(self, target: Path) -> None:
         """Copy the ledger, consistently, also while a run goes on. Raises LedgerError for one that is no file, or if `target` exists."""
-        if self._opened.place.path is None:
-            raise LedgerError(f"{self.place} is a database server's; back it up with that server's own tool, as pg_dump")
+        if url := self._opened.place.url:
+            # Without the password, which pg_dump asks for, or takes from PGPASSWORD or ~/.pgpass: a command line can be read by all.
+            address = url.set(drivername="postgresql", password=None).render_as_string()
+            raise LedgerError(
+                f"{self.place} is a database server's, whose own tool copies it, also while a run goes on",
+                then=f"pg_dump {shlex.quote(address)}",
+            )
         if target.exists():
             raise LedgerError(f"{target} exists already; name a file that does not")
         with plain_words(str(target), "the copy"), self._opened.reading.connect() as connection:

@@ -47,15 +47,18 @@ def status_line(view: View, when: When, now: Instant) -> str:
     return f"{shown(now, when)} {run}{said}; {number(view.money.captured)} credits spent, {number(view.money.held)} held"
 
 
-def summary_text(view: View, when: When, outputs: str) -> str:
-    """Return what a run that ended has to say: what was made, where, what it cost, what failed and why, what to do now."""
+def summary_text(view: View, when: When, outputs: str, *, host: str = "") -> str:
+    """Return what a run that ended has to say: what was made, where, what it cost, what failed and why, what to do now.
+
+    `host` is the machine that it is told on: the ledger may be a server's, and the run another machine's.
+    """
     lines = [_run_line(view, when)]
     for part in view.manifests:
         counts = ", ".join(f"{number(part.by_state[state])} {state}" for state in TaskState if part.by_state.get(state))
         lines.append(
             f"  {clean(part.name)}: {counts or 'no tasks'}; {number(part.captured)} credits spent in all, {number(part.held)} held"
         )
-    lines.append(f"renders are in {clean(outputs)}")
+    lines.append(_whereabouts(view, outputs, host))
     lines += _task_lines("failed or blocked", view.trouble, total=view.total(*TROUBLE), flags=view.flags)
     lines += _doubts(view, when)
     return "\n".join([*lines, f"next: {what_next(view)}"])
@@ -73,6 +76,13 @@ def _run_line(view: View, when: When) -> str:
     if view.running is None:
         return f"{begun}, has not ended: {process} works on it, or was killed"
     return f"{begun}, goes on: {process}" if view.running else f"{begun}, did not end: {process} is gone"
+
+
+def _whereabouts(view: View, outputs: str, host: str) -> str:
+    """Say where the renders are, as far as that is known here."""
+    if view.run is None or host in {"", view.run.host}:
+        return f"renders are in {clean(outputs)}"
+    return f"that run was on {clean(view.run.host)}: its renders are there, or in {clean(outputs)} if that folder is shared"
 
 
 def _meaning(code: int) -> str:

@@ -52,6 +52,15 @@ def test_summary(view: View, when: When) -> None:
         assert said in text
 
 
+def test_renders_on_another_machine(view: View, when: When) -> None:
+    """Where the ledger is a server's, another machine made the renders: the folder here is said to hold them only if it may."""
+    here, there = (summary_text(view, when, "/w/renders", host=host) for host in ("night", "day"))
+    assert "renders are in /w/renders" in here
+    assert "that run was on night: its renders are there, or in /w/renders if that folder is shared" in there
+    assert "renders are in" not in there
+    assert "renders are in /w/renders" in summary_text(replace(view, run=None), when, "/w/renders", host="day")
+
+
 def test_unended_run(view: View, run: RunFacts, when: When) -> None:
     """A run without an end says who worked on it, and that it may have been killed."""
     text = status_text(replace(view, run=replace(run, ended_at=None, exit_code=None)), when)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -75,7 +76,10 @@ def command(screen: Screen, **options: Unpack[Options]) -> ExitCode:
                 screen.say(f"{rows} written to {'stdout' if file == '-' else file}")
         if screen.json or not (_files(options) or options["quiet"]):
             view, outputs = _view(ledger, settings, options), str(settings.outputs)
-            screen.document(run_document(view, outputs)) if screen.json else screen.out(summary_text(view, settings.local, outputs))
+            if screen.json:
+                screen.document(run_document(view, outputs))
+            else:
+                screen.out(summary_text(view, settings.local, outputs, host=socket.gethostname()))
     return ExitCode.DONE
 
 
