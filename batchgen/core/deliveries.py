@@ -40,7 +40,7 @@ class Deliveries:
     def taken_over(self, live: Live) -> None:
         """Leave the files of an earlier run's render alone, if their server asked for that for longer than a run waits."""
         if live.not_before - self._desk.now > LONGEST_WAIT:
-            self._undelivered(live, f"its server asks that no file be fetched before {to_the_minute(live.not_before)}")
+            self._undelivered(live, f"its server asks that no file be fetched before {to_the_minute(live.not_before)}", waits=True)
 
     def refreshed(self, live: Live, render: Render) -> None:
         """Take fresh URLs of a render that succeeded before."""
@@ -104,14 +104,14 @@ class Deliveries:
         if live.fetch_after > LONGEST_WAIT:
             until = self._desk.now + min(live.fetch_after, LONGEST)
             self._desk.note(FETCH_LATER, key=live.key, detail=repr(until))
-            self._undelivered(live, f"{live.trouble}; its server asks that no file be fetched before {to_the_minute(until)}")
+            self._undelivered(live, f"{live.trouble}; its server asks that no file be fetched before {to_the_minute(until)}", waits=True)
         elif live.transfers > DOWNLOAD_TRIES or live.refreshes > REFRESHES:
             self._undelivered(live, live.trouble)
         else:
             self._flights.schedule(live, self._desk.now + backoff(live.transfers, self._desk.dice, after=live.fetch_after))
         live.gone, live.fetch_after = False, 0.0
 
-    def _undelivered(self, live: Live, why: str) -> None:
-        self._flights.leave(live)
+    def _undelivered(self, live: Live, why: str, *, waits: bool = False) -> None:
+        self._flights.leave(live, waits=waits)
         self._desk.note("undelivered", key=live.key, detail=why)
         self._desk.undelivered = self._desk.undelivered or f"a paid render could not be fetched: {why}"

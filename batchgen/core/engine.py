@@ -341,7 +341,8 @@ class Engine:
         """End the way of each manifest that nothing can open again: this is asked only when nothing is at work that could."""
         for lane in self._submissions.lanes.values():
             if not lane.drained:
-                why = self._submissions.closed or lane.held_back or ALL_TAKEN
+                backlog = self._submissions.backlog
+                why = self._submissions.closed or lane.held_back or (Refusal(StopKind.LATER, backlog) if backlog else ALL_TAKEN)
                 lane.stop(str(why))
                 self._desk.leave(why, lane.manifest.name)
 

@@ -34,7 +34,7 @@ class Flights:
         self._sends: deque[str] = deque()
         self._polls: list[tuple[Instant, int, str]] = []  # a heap, by when a look is hardly wasted any more
         self._downloads: deque[tuple[str, int]] = deque()
-        self._unsaved: set[str] = set()  # renders of which files are missing, and that this run has not given up
+        self._unsaved: set[str] = set()  # renders whose files are missing, but for those given up in this run
         self._bearers: dict[str, str] = {}  # keys by the vendor's task id
         self._count = Counter[AttemptState]()
         self.open_holds: Credits = 0  # credits held by attempts whose end is not known
@@ -247,10 +247,10 @@ class Flights:
         self._desk.write(TaskMoved(live.due.row, event, live.task_state, after, self._desk.now, note, task.id, task.manifest))
         live.task_state = after
 
-    def leave(self, live: Live) -> None:
-        """Do nothing more about an attempt in this run; the ledger keeps it for the next."""
+    def leave(self, live: Live, *, waits: bool = False) -> None:
+        """Do nothing more about an attempt in this run; the ledger keeps it for the next. With `waits` its files stay among the missing."""
         self._at_work -= not live.left
-        self._unsaved.discard(live.key)
+        (self._unsaved.add if waits else self._unsaved.discard)(live.key)
         live.left = True
         self._desk.prices.found(live.price_key, live.key)  # nobody waits in this run for what it would have cost
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from batchgen.core.facts import ManifestFacts, MoneyFacts, RunFacts, TaskFacts
 from batchgen.core.model import Instant
 from batchgen.core.states import UNFINISHED, AttemptState, TaskState
-from batchgen.core.stops import Stop
+from batchgen.core.stops import Stop, StopKind
 from batchgen.errors import ExitCode
 from batchgen.report.columns import cut, table
 from batchgen.report.doubt import ANSWERS, doubt_lines, whose
@@ -155,7 +155,8 @@ def _after(view: View, run: RunFacts) -> str:
     """Return what to do after a run."""
     flags = view.flags
     left = view.total(*UNFINISHED)
-    if left and (run.exit_code == ExitCode.STOPPED_EARLY or run.stops):
+    # `resume` keeps to the limits of the run that ended, and reads no manifest.
+    if left and (run.exit_code == ExitCode.STOPPED_EARLY or any(stop.kind is not StopKind.LATER for stop in run.stops)):
         return _FIRST.get(run.exit_code, "") + _after_stops(view, run.stops, left)
     if left:
         return f"{_FIRST.get(run.exit_code, '')}batchgen resume{flags} goes on with {counted(left, 'unfinished task')}"

@@ -15,6 +15,7 @@ from batchgen.core.policy import Policy
 from batchgen.core.retry import DOWNLOAD_TRIES, REFRESHES
 from batchgen.core.retryafter import to_the_minute
 from batchgen.core.states import AttemptState, TaskState
+from batchgen.core.stops import Stop, StopKind
 from batchgen.errors import ExitCode
 from tests.core.test_engine_purchases import code
 from tests.core.world import FAST, START, Run, Stage, World, a_book, a_task, bad, dies_at, drive, failed_render, says, some_tasks, trouble
@@ -205,6 +206,27 @@ def test_a_retry_after_of_the_cdn_that_is_too_long_is_left_to_a_later_run(asked:
     assert world.times(Download)[2:] == [pytest.approx(refused + obeyed, abs=5.0)]
     assert world.times(Download)[2] >= refused + obeyed
     assert len(world.bought) == 2
+
+
+def test_nothing_is_bought_for_a_server_of_results_that_is_closed_for_hours() -> None:
+    """What cannot be fetched stays among the renders that wait for their files: no run buys on beside so many, until they can be."""
+    world = World(render_time=0.0)
+    world.always[Download] = lambda r: Downloaded(r, trouble=DiskTrouble.CUT, message="503", retry_after=7200.0)
+    policy = replace(FAST, in_flight=2, downloads=1)
+    run = drive(a_book(some_tasks(20)), world, policy)
+    assert code(run) is ExitCode.UNAVAILABLE
+    most = policy.in_flight + policy.downloads + policy.in_flight  # those in flight when it became too many are rendered all the same
+    assert 3 <= len(world.bought) <= most
+    bought, asked = len(world.bought), len(world.times(Download))
+
+    again = drive(run.book, world, policy, Stage(now=run.now + 60.0))
+    assert again.ended is not None
+    assert (again.ended.code, again.ended.stops) == (ExitCode.UNAVAILABLE, (Stop(StopKind.LATER, "m"),))
+    assert (len(world.bought), len(world.times(Download))) == (bought, asked)
+
+    del world.always[Download]
+    assert code(drive(run.book, world, policy, Stage(now=run.now + 7200.0))) is ExitCode.DONE
+    assert len(world.bought) == 20
 
 
 def test_a_displaced_output_is_written_down() -> None:

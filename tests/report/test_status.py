@@ -183,6 +183,8 @@ def test_what_next_after_a_stop_and_worse(view: View, run: RunFacts, fits: Fits)
     worse = replace(view, run=replace(run, exit_code=ExitCode.UNAVAILABLE, stops=(stop,)))
     again = f"raise budget.total in {M} to 115 or more, then: batchgen run {M} goes on with 1 unfinished task"
     assert what_next(worse) == f"see to that, or wait, then: {again}"
+    waits = replace(view, run=replace(run, exit_code=ExitCode.UNAVAILABLE, stops=(Stop(StopKind.LATER, "spring"),)))
+    assert what_next(waits) == "see to that, or wait, then: batchgen resume goes on with 1 unfinished task", "it keeps to its --budget"
     document = status_document(worse)
     fits("status", document)
     stops = [{"kind": "total", "manifest": "spring", "owner": "spring", "limit": 75, "used": 60, "asked": 55}]
