@@ -208,6 +208,22 @@ def test_a_retry_after_of_the_cdn_that_is_too_long_is_left_to_a_later_run(asked:
     assert len(world.bought) == 2
 
 
+def test_a_displaced_output_is_written_down() -> None:
+    """An older file of ours that made room, and one of a stranger that did not, are told."""
+    output = Output(0, "m/t0.mp4", "0" * 64, 10, "video/mp4")
+    world = World().script(Download, lambda r: Downloaded(r, output, Displaced("m/t0.mp4", "m/t0.a1.mp4"), message="saved aside"))
+    assert drive(a_book(some_tasks(1)), world).book.noted("saved_aside") == 1
+
+
+def test_downloads_are_limited() -> None:
+    """At most `downloads` files are fetched at once."""
+    world = World(files=5, render_time=0.0)
+    run = drive(a_book(some_tasks(10)), world, replace(FAST, downloads=2), Stage(delay=lambda r: 7.0 if isinstance(r, Download) else 0.1))
+    times = world.times(Download)
+    assert max(sum(at <= other < at + 7.0 for other in times) for at in times) == 2
+    assert code(run) is ExitCode.DONE
+
+
 def test_nothing_is_bought_for_a_server_of_results_that_is_closed_for_hours() -> None:
     """What cannot be fetched stays among the renders that wait for their files: no run buys on beside so many, until they can be."""
     world = World(render_time=0.0)
@@ -227,22 +243,6 @@ def test_nothing_is_bought_for_a_server_of_results_that_is_closed_for_hours() ->
     del world.always[Download]
     assert code(drive(run.book, world, policy, Stage(now=run.now + 7200.0))) is ExitCode.DONE
     assert len(world.bought) == 20
-
-
-def test_a_displaced_output_is_written_down() -> None:
-    """An older file of ours that made room, and one of a stranger that did not, are told."""
-    output = Output(0, "m/t0.mp4", "0" * 64, 10, "video/mp4")
-    world = World().script(Download, lambda r: Downloaded(r, output, Displaced("m/t0.mp4", "m/t0.a1.mp4"), message="saved aside"))
-    assert drive(a_book(some_tasks(1)), world).book.noted("saved_aside") == 1
-
-
-def test_downloads_are_limited() -> None:
-    """At most `downloads` files are fetched at once."""
-    world = World(files=5, render_time=0.0)
-    run = drive(a_book(some_tasks(10)), world, replace(FAST, downloads=2), Stage(delay=lambda r: 7.0 if isinstance(r, Download) else 0.1))
-    times = world.times(Download)
-    assert max(sum(at <= other < at + 7.0 for other in times) for at in times) == 2
-    assert code(run) is ExitCode.DONE
 
 
 def most_unsaved(run: Run, seconds: float) -> int:
