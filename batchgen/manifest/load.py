@@ -22,6 +22,7 @@ from batchgen.catalogue import Catalogue, shown
 from batchgen.core.model import Manifest, Task
 from batchgen.core.written import Frames, Ready, Walk
 from batchgen.errors import Problem
+from batchgen.manifest.ahead import Readers, ahead
 from batchgen.manifest.build import Builder, top_level
 from batchgen.manifest.doubles import Doubles
 from batchgen.manifest.expand import Expander
@@ -43,6 +44,10 @@ MOST_TASKS = 10_000_000
 
 CHUNK = 1_000
 """Tasks that are kept and compared in one go."""
+
+
+HEAVY = 200
+"""Nodes of an entry from which on no other is read ahead of it: an entry may hold a hundred thousand rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +109,12 @@ def check(paths: Sequence[Path], catalogue: Catalogue, *, keep: bool = True) -> 
         ManifestError: with every problem of every manifest, up to `problems.ENOUGH`.
         UsageError: there is no room to keep the tasks.
     """
-    checking = _Checking(catalogue, keep=keep, closely=False)
-    loaded = checking.manifests(paths)
-    if checking.suspects():
-        checking = _Checking(catalogue, keep=keep, closely=True)
+    with Readers() as readers:
+        checking = _Checking(catalogue, readers, keep=keep, closely=False)
         loaded = checking.manifests(paths)
+        if checking.suspects():
+            checking = _Checking(catalogue, readers, keep=keep, closely=True)
+            loaded = checking.manifests(paths)
     checking.gathered.check()
     calls = called(paths)
     return Checked(tuple(replace(manifest, walk=trail.walk(calls, manifest.tasks_by_model)) for manifest, trail in loaded))
@@ -122,9 +128,10 @@ def called(paths: Sequence[Path]) -> list[Called]:
 class _Checking:
     """What the manifests of one call are checked against each other with. `closely` finds where a name stood before."""
 
-    def __init__(self, catalogue: Catalogue, *, keep: bool, closely: bool) -> None:
+    def __init__(self, catalogue: Catalogue, readers: Readers, *, keep: bool, closely: bool) -> None:
         self.gathered = Gathered()
         self._catalogue = catalogue
+        self._readers = readers
         self._keep = keep
         self._repeated = Repeated(self.gathered.add) if closely else None
         self._outputs = Doubles()
@@ -148,7 +155,7 @@ class _Checking:
         try:
             header = read_header(_header(path, reporter), self._catalogue, reporter)
             self._check_name(header.manifest, shown_as)
-            expander = Expander(header, trail, self._catalogue, reporter)
+            expander = Expander(header, trail, self._readers, self._catalogue, reporter)
             spool = Spool()
             models = self._tasks(_entries(path, reporter), expander, header.manifest.name, spool)
         except Refused as refused:
@@ -169,7 +176,7 @@ class _Checking:
         models: Counter[str] = Counter()
         self._ids.append(Doubles())
         chunk: list[Ready] = []
-        for node in nodes:
+        for node in ahead(nodes, expander.expect, lambda node: node.size > HEAVY):
             tasks = expander.tasks(node)
             if self._repeated:
                 tasks = self._repeated.among(tasks, name, lambda: expander.place)
