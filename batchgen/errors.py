@@ -50,9 +50,14 @@ class ExitCode(IntEnum):
 
 
 class BatchgenError(Exception):
-    """Base of all; never raised itself."""
+    """Base of all; never raised itself. `then` is the command that helps, where whoever raises it knows that best."""
 
     exit_code = ExitCode.BUG
+
+    def __init__(self, *words: object, then: str = "") -> None:
+        """Keep what to do."""
+        super().__init__(*words)
+        self.then = then
 
 
 class UsageError(BatchgenError):

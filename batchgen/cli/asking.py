@@ -43,7 +43,7 @@ def time_of_day(_context: click.Context, _option: click.Parameter, value: str | 
     """Read `HH:MM` as hours and minutes; a callback for an option."""
     if value is None:
         return None
-    match = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", value)
+    match = re.fullmatch("([01]?[0-9]|2[0-3]):([0-5][0-9])", value)
     if match is None:
         raise click.BadParameter(f"{value!r} is not a time of day such as 06:30")
     return int(match[1]), int(match[2])

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from batchgen.cli.placing import text_place
+from batchgen.core.budget import RUN_BUDGET
 from batchgen.core.keptplan import KeptPlan, kept_document, kept_plan
-from batchgen.errors import UsageError
+from batchgen.errors import PlanRefused, UsageError
 from batchgen.report.schemas import schema_of
 from batchgen.report.text import to_json
 
@@ -46,8 +49,24 @@ def read_plan(file: Path) -> KeptPlan:
     return plan
 
 
-def next_run(manifests: Iterable[Path], flags: str, file: Path | None) -> str:
-    """Return the command that does what was planned: `flags` as they were typed, or the kept plan."""
+def next_run(manifests: Iterable[Path], options: str, file: Path | None, flags: str) -> str:
+    """Return the command that does what was planned: with its `options` as they were typed, or the kept plan, which has them."""
     if file is None:
-        return f"batchgen run {shlex.join(map(str, manifests))}{flags}"
-    return f"batchgen run --plan {shlex.quote(str(file))}" + (" --sandbox" if flags.endswith(" --sandbox") else "")
+        return f"batchgen run {shlex.join(map(str, manifests))}{options}{flags}"
+    return f"batchgen run --plan {shlex.quote(str(file))}{flags}"
+
+
+@contextmanager
+def made_anew(kept: KeptPlan | None, file: Path | None, flags: str) -> Iterator[None]:
+    """Say with a refusal which commands make the plan anew, as it was asked for, and do it."""
+    try:
+        yield
+    except PlanRefused as error:
+        if kept is None or file is None:
+            raise
+        manifests = shlex.join(os.path.relpath(part.file) for part in kept.manifests)
+        limit = next((f" --budget {budget.limit}" for budget in kept.budgets if budget.name == RUN_BUDGET), "")
+        only = f" --only {shlex.quote(kept.only)}" if kept.only else ""
+        asked = f"{limit}{only}{' --retry-failed' * kept.retry_failed} --out {shlex.quote(str(file))}"
+        error.then = f"batchgen plan {manifests}{asked}{flags}; then: {next_run((), '', file, flags)}"
+        raise

@@ -84,16 +84,23 @@ def _terminate(number: int, _frame: object) -> None:
 
 def _what(arguments: Sequence[str]) -> Called:
     """Return what was called, also if click could not read it."""
-    ledger = next((given for name, given in itertools.pairwise(arguments) if name == "--ledger"), "")
+    ledger = _given(arguments, "--ledger")
     flags = (f" --ledger {shlex.quote(ledger)}" if ledger else "") + (" --sandbox" if "--sandbox" in arguments else "")
     at = next((at for at, name in enumerate(arguments) if name in COMMANDS), len(arguments))
     words = 2 if arguments[at : at + 1] == ["ledger"] else 1  # its commands have commands
     return Called(" ".join(name for name in arguments[at : at + words] if not name.startswith("-")), clean(flags))
 
 
+def _given(arguments: Sequence[str], option: str) -> str:
+    """Return the value of an option, as `--option VALUE` or `--option=VALUE`; '' without it."""
+    apart = (value for name, value in itertools.pairwise(arguments) if name == option)
+    joined = (name.removeprefix(f"{option}=") for name in arguments if name.startswith(f"{option}="))
+    return next(itertools.chain(apart, joined), "")
+
+
 def _json_log(arguments: Sequence[str]) -> bool:
     """True if what is said on stderr shall be JSON: also what goes wrong before click has read the options."""
-    said = any(pair == ("--log-format", "json") for pair in itertools.pairwise(arguments)) or "--log-format=json" in arguments
+    said = _given(arguments, "--log-format") == "json"
     file = any(argument.partition("=")[0] == "--log-file" for argument in arguments)
     # With a file for the log, a terminal keeps its live view and its plain words.
     return said and not (file and sys.stderr.isatty())

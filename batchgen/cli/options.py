@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict, TypeVar
@@ -27,6 +28,26 @@ class FileName(click.Path):
         if value == "":
             self.fail(EMPTY, param, ctx)
         return super().convert(value, param, ctx)
+
+
+class Whole(click.IntRange):
+    """A whole number as a person types it. `int` takes more: the digits of other scripts, `1_0`, and more than the ledger counts to."""
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        if isinstance(value, str) and not re.fullmatch("-?[0-9]{1,18}", value):
+            self.fail(f"{value!r} is not a whole number such as 10.", param, ctx)
+        return int(super().convert(int(value), param, ctx))
+
+
+class Fraction(click.FloatRange):
+    """A number as a person types it; `float` takes `nan` too, which is in every range."""
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        if isinstance(value, str) and not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value):
+            self.fail(f"{value!r} is not a number such as 2 or 0.5.", param, ctx)
+        return float(super().convert(float(value), param, ctx))
 
 
 def said(context: click.Context, option: click.Parameter, value: str | None) -> str | None:

@@ -41,7 +41,7 @@ _WORDS: tuple[tuple[type[BatchgenError], str, str], ...] = (
     (
         PlanRefused,
         "Nothing was sent and nothing was bought.",
-        "batchgen plan MANIFEST --out FILE; then batchgen run --plan FILE",
+        "batchgen plan MANIFEST --out FILE{flags}; then: batchgen run --plan FILE{flags}",
     ),
     (ManifestError, "Nothing was sent and nothing was bought.", "correct the file, then: batchgen validate MANIFEST"),
     (NoLedger, "Nothing was sent and nothing was bought.", "batchgen plan MANIFEST{flags}"),
@@ -100,11 +100,11 @@ def _of_batchgen(error: BatchgenError, called: Called) -> Trouble:
     """Return the words for an error that was raised on purpose."""
     what = "\n".join(clean(line) for line in str(error).splitlines()) or type(error).__name__
     if isinstance(error, LedgerError) and not isinstance(error, LedgerBusy | NoLedger):
-        return Trouble(error.exit_code, what, "Nothing was sent; the ledger was left as it is.", "batchgen status --ledger LEDGER")
+        do = error.then or "batchgen status --ledger LEDGER"
+        return Trouble(error.exit_code, what, "Nothing was sent; the ledger was left as it is.", do)
     means, do = next(((means, do) for kind, means, do in _WORDS if isinstance(error, kind)), ("", "batchgen --help"))
-    return Trouble(
-        error.exit_code, what, means, " ".join(do.format(command=called.command, flags=called.flags, again=called.again).split())
-    )
+    do = " ".join(do.format(command=called.command, flags=called.flags, again=called.again).split())
+    return Trouble(error.exit_code, what, means, error.then or do)
 
 
 def _of_click(error: click.ClickException, called: Called) -> Trouble:

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from batchgen.core.messages import Ended
-from batchgen.core.steering import DRAINED
-from batchgen.core.submissions import MAX_TASKS, UNTIL
+from batchgen.core.stops import PLANNED
 from batchgen.errors import ExitCode
 
 
@@ -23,9 +22,6 @@ class Occasion(StrEnum):
 
 WORTH_WAKING = frozenset({Occasion.FAILURE, Occasion.BUDGET, Occasion.IN_DOUBT})
 """What is told unless the settings say otherwise: a night that went well is silent."""
-
-PLANNED = (UNTIL, MAX_TASKS, DRAINED)
-"""How the reasons begin with which a run ends early as it was told to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +41,9 @@ class Announce:
 
 def occasion_of(ended: Ended) -> Occasion:
     """Return what the end of a run is to those who are told. A deadline that was asked for is a success, with work left."""
-    if ended.code is ExitCode.DONE or (ended.code is ExitCode.STOPPED_EARLY and ended.reason.startswith(PLANNED)):
+    if ended.code is ExitCode.DONE:
         return Occasion.SUCCESS
     if ended.code is ExitCode.STOPPED_EARLY:
-        return Occasion.BUDGET
+        planned = ended.stops and all(stop.kind in PLANNED for stop in ended.stops)
+        return Occasion.SUCCESS if planned else Occasion.BUDGET
     return Occasion.IN_DOUBT if ended.code is ExitCode.IN_DOUBT else Occasion.FAILURE

@@ -14,42 +14,27 @@ from batchgen.core.facts import Spending
 from batchgen.core.messages import BudgetLeft
 from batchgen.core.model import Credits, Manifest
 from batchgen.core.policy import Policy
+from batchgen.core.stops import Refusal, StopKind
 
 ACCOUNT = ""
 """Stands where a scope has a manifest's name: all manifests together."""
+RUN_BUDGET = "--budget"
+"""What a run's own budget is called."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What a budget counts: `span` is one of total, run, day, month; `manifest` a name or ACCOUNT."""
 
-    span: str
+    span: StopKind
     manifest: str
 
     def __str__(self) -> str:
         """Name it as the settings do."""
         if not self.manifest:
-            return {"run": "--budget", "day": "the account's per_day", "month": "the account's per_month"}[self.span]
-        word = "total" if self.span == "total" else f"per_{self.span}"
+            return RUN_BUDGET if self.span is StopKind.RUN else f"the account's per_{self.span}"
+        word = "total" if self.span is StopKind.TOTAL else f"per_{self.span}"
         return f"{word} of {self.manifest}"
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A budget that says no: its name, its limit, what is used of it already, and what is asked of it."""
-
-    budget: str
-    limit: Credits
-    used: Credits
-    asked: Credits
-    words: str = ""
-
-    def __str__(self) -> str:
-        """In words; where something is left, what the next task costs explains why it is not enough."""
-        if self.words:
-            return self.words
-        said = f"the budget {self.budget} is {self.limit:,} credits, of which {self.used:,} are spent or held"
-        return said if self.used >= self.limit else f"{said}, and the next task costs {self.asked:,}"
 
 
 class Budgets:
@@ -67,7 +52,7 @@ class Budgets:
         if today == self.today:
             return
         for scope in list(self._used):
-            if scope.span == "day" or (scope.span == "month" and today[:7] != self.today[:7]):
+            if scope.span is StopKind.DAY or (scope.span is StopKind.MONTH and today[:7] != self.today[:7]):
                 del self._used[scope]
         self.today = today
         self._left = None
@@ -81,7 +66,7 @@ class Budgets:
 
     def limit_run(self, credits: Credits) -> None:
         """Set what this run may use, in place of --budget."""
-        self._limits[Scope("run", ACCOUNT)] = credits
+        self._limits[Scope(StopKind.RUN, ACCOUNT)] = credits
         self._left = None
 
     def refusal(self, manifest: str, credits: Credits) -> Refusal | None:
@@ -89,7 +74,7 @@ class Budgets:
         for scope, limit in self._limits.items():
             used = self._used[scope]
             if scope.manifest in {manifest, ACCOUNT} and used + credits > limit:
-                return Refusal(str(scope), limit, used, credits)
+                return Refusal(scope.span, "", str(scope), scope.manifest, limit, used, credits)
         return None
 
     def hold(self, manifest: str, credits: Credits, day: str, *, this_run: bool = True) -> None:
@@ -106,32 +91,32 @@ class Budgets:
 
     def _scopes(self, manifest: str, day: str, *, this_run: bool) -> Iterable[Scope]:
         for name in (manifest, ACCOUNT):
-            yield Scope("total", name)
+            yield Scope(StopKind.TOTAL, name)
             if this_run:
-                yield Scope("run", name)
+                yield Scope(StopKind.RUN, name)
             if day == self.today:
-                yield Scope("day", name)
+                yield Scope(StopKind.DAY, name)
             if day[:7] == self.today[:7]:
-                yield Scope("month", name)
+                yield Scope(StopKind.MONTH, name)
 
 
 def _limits(manifests: Iterable[Manifest], policy: Policy) -> Iterable[tuple[Scope, Credits | None]]:
     for manifest in manifests:
-        yield Scope("total", manifest.name), manifest.budget.total
-        yield Scope("run", manifest.name), manifest.budget.per_run
-        yield Scope("day", manifest.name), manifest.budget.per_day
-    yield Scope("run", ACCOUNT), policy.run_budget
-    yield Scope("day", ACCOUNT), policy.account.per_day
-    yield Scope("month", ACCOUNT), policy.account.per_month
+        yield Scope(StopKind.TOTAL, manifest.name), manifest.budget.total
+        yield Scope(StopKind.RUN, manifest.name), manifest.budget.per_run
+        yield Scope(StopKind.DAY, manifest.name), manifest.budget.per_day
+    yield Scope(StopKind.RUN, ACCOUNT), policy.run_budget
+    yield Scope(StopKind.DAY, ACCOUNT), policy.account.per_day
+    yield Scope(StopKind.MONTH, ACCOUNT), policy.account.per_month
 
 
 def _spent(spending: Spending) -> dict[Scope, Credits]:
-    spent = {Scope("total", name): used for name, used in spending.total.items()}
-    spent |= {Scope("run", name): used for name, used in spending.run.items()}
-    spent |= {Scope("day", name): used for name, used in spending.day.items()}
-    spent[Scope("run", ACCOUNT)] = sum(spending.run.values())
-    spent[Scope("day", ACCOUNT)] = spending.account_day
-    spent[Scope("month", ACCOUNT)] = spending.account_month
+    spent = {Scope(StopKind.TOTAL, name): used for name, used in spending.total.items()}
+    spent |= {Scope(StopKind.RUN, name): used for name, used in spending.run.items()}
+    spent |= {Scope(StopKind.DAY, name): used for name, used in spending.day.items()}
+    spent[Scope(StopKind.RUN, ACCOUNT)] = sum(spending.run.values())
+    spent[Scope(StopKind.DAY, ACCOUNT)] = spending.account_day
+    spent[Scope(StopKind.MONTH, ACCOUNT)] = spending.account_month
     return spent
 
 
@@ -174,15 +159,9 @@ class Purse:
         if self.keep is None:
             return None
         if self.free is None:
-            return Refusal(
-                "keep_balance", self.keep, 0, credits, f"the balance is not known, so nothing may be spent above keep_balance {self.keep}"
-            )
+            words = f"the balance is not known, so nothing may be spent above keep_balance {self.keep}"
+            return Refusal(StopKind.LATER, words, "keep_balance", limit=self.keep, asked=credits)
         if self.free < credits:
-            return Refusal(
-                "keep_balance",
-                self.keep,
-                0,
-                credits,
-                f"{max(0, self.free)} credits are free above keep_balance {self.keep}, {credits} are needed",
-            )
+            words = f"{max(0, self.free)} credits are free above keep_balance {self.keep}, {credits} are needed"
+            return Refusal(StopKind.KEEP_BALANCE, words, "keep_balance", limit=self.keep, asked=credits)
         return None

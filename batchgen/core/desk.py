@@ -12,6 +12,7 @@ from batchgen.core.model import Credits, Instant
 from batchgen.core.pacing import Pace
 from batchgen.core.policy import Calendar, Dice, Policy
 from batchgen.core.pricing import Prices
+from batchgen.core.stops import Refusal, Stop
 
 
 @dataclass(slots=True)
@@ -32,6 +33,7 @@ class Desk:
     paused: bool = False  # by a person: nothing new is bought or uploaded
     dry: bool = False  # the server said insufficient_credits
     work_left: str = ""  # why work is left although nothing is wrong
+    stops: list[Stop] = field(default_factory=list)  # the same as data, and for each manifest
     undelivered: str = ""  # why paid or submitted work is left that the service should have finished
     saved: int = 0
     failed: int = 0
@@ -46,6 +48,13 @@ class Desk:
     def note(self, event: str, *, key: str = "", fault: Fault | None = None, detail: str = "") -> None:
         """Remember something that moves no state."""
         self.write(Noted(event, self.now, key=key, fault=fault, detail=detail))
+
+    def leave(self, why: Refusal, manifest: str) -> None:
+        """Leave work of a manifest to another run. The first reason is what the run's end says."""
+        self.work_left = self.work_left or str(why)
+        stop = why.stop(manifest)
+        if stop not in self.stops:
+            self.stops.append(stop)
 
     def halt(self, ended: Ended) -> None:
         """Start nothing new. The first reason stands."""

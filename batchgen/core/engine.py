@@ -53,6 +53,7 @@ from batchgen.core.pricing import Prices
 from batchgen.core.retry import LONGEST_WAIT, backoff
 from batchgen.core.states import AttemptState
 from batchgen.core.steering import DRAINED, PAUSED, Control, ControlKind
+from batchgen.core.stops import Refusal, Stop, StopKind
 from batchgen.core.submissions import Submissions
 from batchgen.core.verdict import verdict
 from batchgen.errors import ExitCode
@@ -69,7 +70,7 @@ REMEMBER = 60.0
 SILENT = frozenset({Verdict.LOST, Verdict.UNSENT, Verdict.DISABLED, Verdict.BUSY})
 """Verdicts that do not show a service at work."""
 
-ALL_TAKEN = "all places in flight are taken by attempts that only the next run can finish"
+ALL_TAKEN = Refusal(StopKind.LATER, "all places in flight are taken by attempts that only the next run can finish")
 
 STOPS = {
     StopReason.INTERRUPT: Ended(ExitCode.INTERRUPTED, "interrupted by SIGINT"),
@@ -179,7 +180,7 @@ class Engine:
         desk.write(Controlled(control, desk.now))
         match control.kind:
             case ControlKind.DRAIN:
-                desk.halt(Ended(ExitCode.STOPPED_EARLY, DRAINED))
+                desk.halt(Ended(ExitCode.STOPPED_EARLY, DRAINED, (Stop(StopKind.DRAIN),)))
             case ControlKind.BUDGET:
                 desk.budgets.limit_run(int(control.value))
             case ControlKind.RATE:
@@ -342,8 +343,8 @@ class Engine:
         for lane in self._submissions.lanes.values():
             if not lane.drained:
                 why = self._submissions.closed or lane.held_back or ALL_TAKEN
-                lane.stop(why)
-                self._desk.work_left = self._desk.work_left or why
+                lane.stop(str(why))
+                self._desk.leave(why, lane.manifest.name)
 
     def _wake_at(self) -> Instant | None:
         desk = self._desk
@@ -383,8 +384,11 @@ class Engine:
     def _waits_for(self) -> str:
         if self._desk.halted:
             return self._desk.halted.reason
-        reasons = (lane.held_back for lane in self._submissions.lanes.values())
-        return self._submissions.closed or (PAUSED if self._desk.paused else self._submissions.backlog or next(filter(None, reasons), ""))
+        closed, backlog = self._submissions.closed, self._submissions.backlog
+        if closed:
+            return str(closed)
+        reasons = (str(lane.held_back) for lane in self._submissions.lanes.values() if lane.held_back)
+        return PAUSED if self._desk.paused else backlog or next(reasons, "")
 
 
 def _utc(at: Instant) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from batchgen.core.answers import Fault
 from batchgen.core.model import Credits, DueTask, Instant, Manifest, Output
 from batchgen.core.states import AttemptState, TaskState
+from batchgen.core.stops import Stop
 
 # ---------------------------------------------------------------- for the engine
 
@@ -116,6 +117,7 @@ class RunFacts:
     pid: int
     host: str
     adopted: bool = True
+    stops: tuple[Stop, ...] = ()  # what work was left by
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,10 @@ from batchgen.core.policy import OnLostAnswer
 from batchgen.core.pricing import paid
 from batchgen.core.retry import Fate, backoff, judge_create
 from batchgen.core.states import AttemptEvent, AttemptState, TaskEvent
+from batchgen.core.stops import Refusal, StopKind
+
+UNANSWERED = Refusal(StopKind.LATER, "an attempt whose answer was lost must be repeated by the next run")
+SLOW = Refusal(StopKind.LATER, "some renders take longer than render_timeout; the next run picks them up")
 
 Refused = Callable[[Live, Verdict, Fault], None]
 """What the submissions do about a refused create: they know the uploads that may be the cause."""
@@ -56,7 +60,7 @@ class Landings:
             self.doubt(live, _why_doubt(answer), answer.fault)
         else:
             self._flights.leave(live)
-            self._desk.work_left = self._desk.work_left or "an attempt whose answer was lost must be repeated by the next run"
+            self._desk.leave(UNANSWERED, live.due.task.manifest)
             self._note_trouble(live, answer)
 
     def _accept(self, live: Live, render: Render) -> None:
@@ -158,7 +162,7 @@ class Landings:
             self._desk.note("unknown_status", key=live.key, detail=render.said)
         if self._desk.now - live.accepted_at > self._desk.policy.render_timeout:
             self._flights.leave(live)
-            self._desk.work_left = self._desk.work_left or "some renders take longer than render_timeout; the next run picks them up"
+            self._desk.leave(SLOW, live.due.task.manifest)
             return
         live.looked_at = live.sent_at
         self._flights.schedule(live, self._desk.looks.next(live.price_key, live.accepted_at, self._desk.now))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from batchgen.core.messages import DueArrived, FetchDue
 from batchgen.core.model import DueTask, Manifest
+from batchgen.core.stops import Refusal
 
 PAGE = 200
 """Tasks read from the ledger at once."""
@@ -35,7 +36,7 @@ class Lane:
     in_flight: int = 0
     stopped: str = ""  # why nothing more of this manifest is submitted in this run
     broken: bool = False  # stopped by its own failures
-    held_back: str = ""  # the budget that says no as long as nothing is released
+    held_back: Refusal | None = None  # the budget that says no as long as nothing is released
     failures: int = 0
     successes: int = 0
     in_a_row: int = 0
@@ -91,7 +92,7 @@ class Lane:
         self.due.appendleft(due)
         if due.task.spec.references:
             self._returned.add(due.row)  # it may have to wait for them once more
-        self.held_back = ""  # it may cost less than the one that no budget lets pass
+        self.held_back = None  # it may cost less than the one that no budget lets pass
 
     def stand_ready(self, due: DueTask) -> None:
         """Take a task whose references are on the server.

@@ -17,6 +17,7 @@ from batchgen.core.answers import Answer, Fault
 from batchgen.core.model import Credits, DueTask, Instant, Output, Reference, Upload
 from batchgen.core.states import AttemptEvent, AttemptState, TaskEvent, TaskState
 from batchgen.core.steering import Control
+from batchgen.core.stops import Stop
 from batchgen.errors import ExitCode
 
 # ---------------------------------------------------------------- requests
@@ -307,10 +308,11 @@ Record = Submitted | AttemptMoved | TaskMoved | MoneyMoved | UploadStored | Uplo
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The run is over: nothing more to start, nothing in the air."""
+    """The run is over: nothing more to start, nothing in the air. `stops` says what work was left by."""
 
     code: ExitCode
     reason: str
+    stops: tuple[Stop, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,9 @@ from batchgen.core.model import Credits, DueTask, Instant, Reference, Upload, cl
 from batchgen.core.policy import Compose
 from batchgen.core.retry import backoff
 from batchgen.core.states import TaskEvent, TaskState
+from batchgen.core.stops import Refusal, StopKind
 from batchgen.core.trials import Accused, Trials
 from batchgen.core.uploads import Pending, Uploads, upload_key
-
-UNTIL = "the time given by --until or --max-duration has come"
-MAX_TASKS = "--max-tasks"
-"""How the reasons begin for which a run ends early as it was told to."""
 
 LATER = NOT_DONE | {Verdict.LOST, Verdict.CONFLICT}
 """Answers after which an upload is tried again; after a conflict, which says nothing against the file, under another key."""
@@ -133,16 +130,16 @@ class Submissions:
             self._stage(lane, due)
 
     @property
-    def closed(self) -> str:
-        """Why nothing at all may be bought now, or ''."""
+    def closed(self) -> Refusal | None:
+        """Why nothing at all may be bought now."""
         policy = self._desk.policy
         if self._desk.dry:
-            return "the account has too few credits"
+            return Refusal(StopKind.FUNDS, "the account has too few credits")
         if policy.until is not None and self._desk.now >= policy.until:
-            return UNTIL
+            return Refusal(StopKind.UNTIL, "the time given by --until or --max-duration has come")
         if policy.max_tasks is not None and self.bought >= policy.max_tasks:
-            return f"{MAX_TASKS} {policy.max_tasks} is reached"
-        return ""
+            return Refusal(StopKind.MAX_TASKS, f"--max-tasks {policy.max_tasks} is reached")
+        return None
 
     @property
     def in_flight(self) -> int:
@@ -180,7 +177,7 @@ class Submissions:
 
     def _create(self, lane: Lane) -> SendCreate | None:
         places = lane.places()
-        lane.held_back = ""
+        lane.held_back = None
         while lane.ready and not lane.canary_waits and (places is None or places > 0):
             due = lane.ready[0]
             if self.uploads.missing(due.task.spec.references):  # forgotten since it became ready
@@ -193,7 +190,7 @@ class Submissions:
                 self._parked.append((lane, due, quote.key))
                 continue
             refusal = self._desk.budgets.refusal(lane.manifest.name, quote.credits) or self._desk.purse.refusal(quote.credits)
-            lane.held_back = str(refusal or "")
+            lane.held_back = refusal
             if refusal:
                 return None
             lane.ready.popleft()

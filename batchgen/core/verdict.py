@@ -11,19 +11,24 @@ from batchgen.errors import ExitCode
 
 
 def verdict(desk: Desk, lanes: Iterable[Lane]) -> Ended:
-    """Return the exit code and its reason in words."""
+    """Return the exit code, its reason in words, and what work was left by as data."""
+    code, reason = _most_urgent(desk, lanes)
+    return Ended(code, reason, tuple(desk.stops))
+
+
+def _most_urgent(desk: Desk, lanes: Iterable[Lane]) -> tuple[ExitCode, str]:
     if desk.undelivered:
-        return Ended(ExitCode.UNAVAILABLE, desk.undelivered)
+        return ExitCode.UNAVAILABLE, desk.undelivered
     if desk.in_doubt:
-        return Ended(ExitCode.IN_DOUBT, f"{desk.in_doubt} attempt{'s are' if desk.in_doubt != 1 else ' is'} in doubt")
+        return ExitCode.IN_DOUBT, f"{desk.in_doubt} attempt{'s are' if desk.in_doubt != 1 else ' is'} in doubt"
     for lane in lanes:
         if lane.broken:
-            return Ended(ExitCode.SOME_FAILED, f"manifest {lane.manifest.name} was stopped: {lane.stopped}")
+            return ExitCode.SOME_FAILED, f"manifest {lane.manifest.name} was stopped: {lane.stopped}"
     if desk.work_left:
-        return Ended(ExitCode.STOPPED_EARLY, desk.work_left)
+        return ExitCode.STOPPED_EARLY, desk.work_left
     if desk.failed or desk.blocked:
-        return Ended(ExitCode.SOME_FAILED, _counted(desk))
-    return Ended(ExitCode.DONE, "everything asked for is done")
+        return ExitCode.SOME_FAILED, _counted(desk)
+    return ExitCode.DONE, "everything asked for is done"
 
 
 def _counted(desk: Desk) -> str:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from batchgen.core.answers import Fault
 from batchgen.core.facts import RunAsked
 from batchgen.core.model import Budget, Manifest, StopAfter, canonical_json
+from batchgen.core.stops import Stop, StopKind
 from batchgen.core.written import Walk
 
 
@@ -59,6 +60,16 @@ def asked_from(text: str) -> RunAsked:
     said = json.loads(text)
     cuts = tuple((name, position) for name, position in said.get("cuts", ()))
     return RunAsked(**{**said, "manifests": tuple(said["manifests"]), "cuts": cuts})
+
+
+def stops_text(stops: tuple[Stop, ...]) -> str:
+    """Write what a run's work was left by."""
+    return _text([asdict(stop) for stop in stops])
+
+
+def stops_from(text: str) -> tuple[Stop, ...]:
+    """Read what a run's work was left by."""
+    return tuple(Stop(**{**said, "kind": StopKind(said["kind"])}) for said in json.loads(text))
 
 
 def urls_text(urls: tuple[str, ...] | None) -> str | None:

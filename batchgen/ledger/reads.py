@@ -16,7 +16,7 @@ from batchgen.core.model import Output
 from batchgen.core.states import AttemptState, TaskState
 from batchgen.core.written import spec_from
 from batchgen.ledger import sums, tables
-from batchgen.ledger.documents import asked_from, fault_from
+from batchgen.ledger.documents import asked_from, fault_from, stops_from
 from batchgen.ledger.tables import attempts, events, outputs, quoted
 
 PAGE = 500
@@ -52,6 +52,7 @@ def runs(connection: sa.Connection, limit: int) -> tuple[RunFacts, ...]:
             pid=row.pid,
             host=row.host,
             adopted=row.adopted,
+            stops=stops_from(row.stops),
         )
         for row in connection.execute(query)
     )

@@ -7,6 +7,7 @@ lock for their whole transaction, reading calls never wait for them (WAL in SQLi
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -26,7 +27,7 @@ from batchgen.core.written import Ready, Walk
 from batchgen.errors import LedgerError, NoRun, Unavailable
 from batchgen.ledger import adopting, kept, nights, reads, starting, steering, writing
 from batchgen.ledger.check import Broken, check
-from batchgen.ledger.documents import asked_text
+from batchgen.ledger.documents import asked_text, stops_text
 from batchgen.ledger.kept import Compared
 from batchgen.ledger.lock import database_held, file_held, hold_database, hold_file
 from batchgen.ledger.opening import Opened, backup, open_ledger
@@ -228,7 +229,7 @@ class Store:
     def end_run(self, run: int, ended: Ended, at: Instant) -> None:
         """Write a run's end."""
         with self._write() as connection:
-            values = {"ended_at": at, "exit_code": int(ended.code), "reason": ended.reason}
+            values = {"ended_at": at, "exit_code": int(ended.code), "reason": ended.reason, "stops": stops_text(ended.stops)}
             if connection.execute(sa.update(runs).where(runs.c.id == run).values(values)).rowcount != 1:
                 raise LedgerError(f"the ledger {self.place} has no run {run}")
 
@@ -293,8 +294,13 @@ class Store:
 
     def backup(self, target: Path) -> None:
         """Copy the ledger, consistently, also while a run goes on. Raises LedgerError for one that is no file, or if `target` exists."""
-        if self._opened.place.path is None:
-            raise LedgerError(f"{self.place} is a database server's; back it up with that server's own tool, as pg_dump")
+        if url := self._opened.place.url:
+            # Without the password, which pg_dump asks for, or takes from PGPASSWORD or ~/.pgpass: a command line can be read by all.
+            address = url.set(drivername="postgresql", password=None).render_as_string()
+            raise LedgerError(
+                f"{self.place} is a database server's, whose own tool copies it, also while a run goes on",
+                then=f"pg_dump {shlex.quote(address)}",
+            )
         if target.exists():
             raise LedgerError(f"{target} exists already; name a file that does not")
         with plain_words(str(target), "the copy"), self._opened.reading.connect() as connection:

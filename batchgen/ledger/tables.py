@@ -107,6 +107,7 @@ runs = sa.Table(
     sa.Column("ended_at", Utc),
     sa.Column("exit_code", sa.Integer),
     _words("reason"),
+    _words("stops", "[]"),
     sa.Column("pid", sa.Integer, nullable=False),
     _words("host", None),
     sa.CheckConstraint("(ended_at IS NULL) = (exit_code IS NULL)", name="ended"),

@@ -8,10 +8,10 @@ checked like the first URL. Bytes are asked for as they are (`identity`), so tha
 from __future__ import annotations
 
 import re
+import time
 import zlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from urllib.parse import urljoin
 from urllib.request import getproxies, proxy_bypass
@@ -20,6 +20,7 @@ import anyio
 from anyio import to_thread
 
 from batchgen.core.messages import DiskTrouble
+from batchgen.core.retryafter import retry_after
 from batchgen.media.address import Resolver, Target, check, shown
 from batchgen.media.part import BLOCK, Note, Part
 from batchgen.media.sniff import PAGES, plain_type
@@ -277,19 +278,7 @@ def _number(text: str | None) -> int | None:
 def _status_trouble(response: Response, target: Target) -> Trouble:
     status = response.status_code
     message = f"HTTP {status} for {shown(target.url)}"
-    return Trouble(DiskTrouble.GONE if status in GONE else DiskTrouble.CUT, message, retry_after=_retry_after(response))
-
-
-def _retry_after(response: Response) -> float | None:
-    """Seconds to wait; a date is measured from the answer's own Date, so that no clock is needed here."""
-    text = response.headers.get("retry-after", "").strip()
-    if re.fullmatch("[0-9]{1,9}", text):
-        return float(text)
-    try:
-        wait = parsedate_to_datetime(text).timestamp() - parsedate_to_datetime(response.headers.get("date", "")).timestamp()
-    except (ValueError, OverflowError):
-        return None
-    return max(wait, 0.0)
+    return Trouble(DiskTrouble.GONE if status in GONE else DiskTrouble.CUT, message, retry_after=retry_after(response.headers, time.time()))
 
 
 def _too_big(size: int, most: int) -> Trouble:

@@ -155,7 +155,7 @@ def _attempt(record: AttemptMoved) -> Event:
 def _task(record: TaskMoved) -> Event:
     lost = record.after in {TaskState.FAILED, TaskState.BLOCKED}
     words = f"{_name(record)} {_TASK_BECAME.get(record.after, f'is {record.after}')}"
-    why = clean(record.note[:LONGEST]) or ("see batchgen tasks" if lost else "")
+    why = clean(record.note[:LONGEST])
     facts = {
         "manifest": record.manifest,
         "task": record.task,

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from batchgen.core.facts import ManifestFacts, MoneyFacts, RunFacts, TaskFacts
 from batchgen.core.model import Instant
 from batchgen.core.states import UNFINISHED, AttemptState, TaskState
+from batchgen.core.stops import Stop
 from batchgen.errors import ExitCode
 from batchgen.report.columns import cut, table
 from batchgen.report.doubt import ANSWERS, doubt_lines, whose
 from batchgen.report.rows import task_row
+from batchgen.report.stops import lifted
 from batchgen.report.text import When, clean, counted, iso, number, shown, span
 from batchgen.report.views import IN_FLIGHT, TROUBLE, View
 
@@ -45,15 +47,18 @@ def status_line(view: View, when: When, now: Instant) -> str:
     return f"{shown(now, when)} {run}{said}; {number(view.money.captured)} credits spent, {number(view.money.held)} held"
 
 
-def summary_text(view: View, when: When, outputs: str) -> str:
-    """Return what a run that ended has to say: what was made, where, what it cost, what failed and why, what to do now."""
+def summary_text(view: View, when: When, outputs: str, *, host: str = "") -> str:
+    """Return what a run that ended has to say: what was made, where, what it cost, what failed and why, what to do now.
+
+    `host` is the machine that it is told on: the ledger may be a server's, and the run another machine's.
+    """
     lines = [_run_line(view, when)]
     for part in view.manifests:
         counts = ", ".join(f"{number(part.by_state[state])} {state}" for state in TaskState if part.by_state.get(state))
         lines.append(
             f"  {clean(part.name)}: {counts or 'no tasks'}; {number(part.captured)} credits spent in all, {number(part.held)} held"
         )
-    lines.append(f"renders are in {clean(outputs)}")
+    lines.append(_whereabouts(view, outputs, host))
     lines += _task_lines("failed or blocked", view.trouble, total=view.total(*TROUBLE), flags=view.flags)
     lines += _doubts(view, when)
     return "\n".join([*lines, f"next: {what_next(view)}"])
@@ -71,6 +76,13 @@ def _run_line(view: View, when: When) -> str:
     if view.running is None:
         return f"{begun}, has not ended: {process} works on it, or was killed"
     return f"{begun}, goes on: {process}" if view.running else f"{begun}, did not end: {process} is gone"
+
+
+def _whereabouts(view: View, outputs: str, host: str) -> str:
+    """Say where the renders are, as far as that is known here."""
+    if view.run is None or host in {"", view.run.host}:
+        return f"renders are in {clean(outputs)}"
+    return f"that run was on {clean(view.run.host)}: its renders are there, or in {clean(outputs)} if that folder is shared"
 
 
 def _meaning(code: int) -> str:
@@ -143,8 +155,8 @@ def _after(view: View, run: RunFacts) -> str:
     """Return what to do after a run."""
     flags = view.flags
     left = view.total(*UNFINISHED)
-    if left and run.exit_code == ExitCode.STOPPED_EARLY:
-        return f"batchgen run {_paths(view, *UNFINISHED)}{flags} goes on with {counted(left, 'unfinished task')}"
+    if left and (run.exit_code == ExitCode.STOPPED_EARLY or run.stops):
+        return _FIRST.get(run.exit_code, "") + _after_stops(view, run.stops, left)
     if left:
         return f"{_FIRST.get(run.exit_code, '')}batchgen resume{flags} goes on with {counted(left, 'unfinished task')}"
     if view.total(TaskState.BLOCKED):
@@ -155,6 +167,22 @@ def _after(view: View, run: RunFacts) -> str:
         again = f"batchgen run {_paths(view, TaskState.FAILED)}{flags} --retry-failed"
         return f"batchgen show {_first(view, TaskState.FAILED)}{flags} tells why; {again} asks again"
     return "nothing is left to do"
+
+
+def _after_stops(view: View, stops: Sequence[Stop], left: int) -> str:
+    """Return what goes on where limits ended a run, and what to do about each that would end the next one at once."""
+    again = f"batchgen run {_paths(view, *UNFINISHED)}{view.flags} goes on with {counted(left, 'unfinished task')}"
+    files = {part.name: part.path for part in view.manifests}
+    lifts = {stop: lift for stop in stops if (lift := lifted(stop, files))}
+    if not lifts:
+        return again
+    first = ", and ".join(dict.fromkeys(lifts.values()))
+    free = [part.name for part in view.manifests if any(part.by_state.get(state) for state in UNFINISHED)]
+    free = [name for name in free if not {name, ""} & {stop.manifest for stop in lifts}]
+    if not free and len(lifts) == len(stops):
+        return f"{first}, then: {again}"
+    held = clean(", ".join(dict.fromkeys(stop.manifest for stop in lifts)))
+    return f"{again}; before it buys more of {held}: {first}"
 
 
 def _in_doubt(task: TaskFacts) -> bool:
@@ -211,8 +239,21 @@ def _run_facts(run: RunFacts) -> dict[str, object]:
         "ended_at": iso(run.ended_at),
         "exit_code": run.exit_code,
         "reason": run.reason,
+        "stops": [_stop(stop) for stop in run.stops],
         "pid": run.pid,
         "host": run.host,
+    }
+
+
+def _stop(stop: Stop) -> dict[str, object]:
+    """Return what ended a manifest's way through a run."""
+    return {
+        "kind": stop.kind.value,
+        "manifest": stop.manifest,
+        "owner": stop.owner,
+        "limit": stop.limit,
+        "used": stop.used,
+        "asked": stop.asked,
     }
 
 

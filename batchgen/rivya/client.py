@@ -65,7 +65,7 @@ class Client:
 
     Raises UsageError for a base URL and KeyRefused for a key that cannot be used. `key` None asks only what is public
     (`models`); every other call is then answered as a missing key, without being sent. `transport` replaces the
-    network in tests. `now` gives the instant that a Retry-After date is measured from.
+    network in tests. `now` gives the instant at which an answer came.
     """
 
     def __init__(

@@ -13,13 +13,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import TypeVar
 
 from batchgen.core.answers import Answer, Fault, Verdict
 from batchgen.core.model import Instant
+from batchgen.core.retryafter import retry_after
 
 T = TypeVar("T")
 
@@ -69,11 +68,7 @@ FAILURES = range(500, 600)
 MESSAGE_LIMIT = 2_000
 """Characters of a server's message that are kept; the documented ones have under 100."""
 
-RETRY_AFTER_LIMIT = 30 * 86_400.0
-"""Seconds. A longer Retry-After (or one with 300 digits) is a fault of the server; it is cut to this, which still ends the run's day."""
-
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_SECONDS = re.compile(r"-?[0-9]+(\.[0-9]*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,25 +97,6 @@ def parse_json(body: bytes) -> object:
     except (ValueError, RecursionError):
         return None
     return parsed
-
-
-def parse_retry_after(text: str | None, now: Instant) -> float | None:
-    """Return the seconds to wait that a Retry-After header asks for, or None if it asks for nothing readable.
-
-    Seconds or an HTTP date (RFC 9110, 10.2.3). Negative or past is 0; more than RETRY_AFTER_LIMIT is cut to that.
-    """
-    if text is None:
-        return None
-    text = text.strip()
-    if _SECONDS.fullmatch(text):
-        seconds = float(text)
-    else:
-        try:
-            date = parsedate_to_datetime(text)
-            seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
-        except (ValueError, OverflowError):
-            return None
-    return min(max(seconds, 0.0), RETRY_AFTER_LIMIT)
 
 
 def request_id_of(reply: Reply, error: Mapping[str, object]) -> str:
@@ -156,7 +132,7 @@ def verdict_of(status: int, code: str) -> Verdict:
 
 
 def refused(reply: Reply, now: Instant) -> Answer[T]:
-    """Read an answer that is no success. `now` is what a Retry-After date is relative to."""
+    """Read an answer that is no success. `now` is when it came, for its Retry-After."""
     error = error_of(parse_json(reply.body)) if reply.complete else None
     code = clean(error.get("code"), 100) if error else ""
     fault = Fault(
@@ -165,8 +141,7 @@ def refused(reply: Reply, now: Instant) -> Answer[T]:
         request_id=request_id_of(reply, error or {}),
         status=reply.status,
     )
-    retry_after = parse_retry_after(reply.headers.get("retry-after"), now)
-    return Answer(verdict_of(reply.status, code), fault=fault, retry_after=retry_after)
+    return Answer(verdict_of(reply.status, code), fault=fault, retry_after=retry_after(reply.headers, now))
 
 
 def lost(reply: Reply, code: str, message: str, now: Instant) -> Answer[T]:
@@ -174,7 +149,7 @@ def lost(reply: Reply, code: str, message: str, now: Instant) -> Answer[T]:
     error = error_of(parse_json(reply.body)) or {}
     said = " ".join(part for part in (clean(error.get("code"), 100), clean(error.get("message"))) if part)
     fault = Fault(code, f"{message}; it said: {said}" if said else message, request_id_of(reply, error), reply.status)
-    return Answer(Verdict.LOST, fault=fault, retry_after=parse_retry_after(reply.headers.get("retry-after"), now))
+    return Answer(Verdict.LOST, fault=fault, retry_after=retry_after(reply.headers, now))
 
 
 def _without_words(reply: Reply) -> str:

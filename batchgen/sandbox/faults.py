@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import math
+import re
 from dataclasses import dataclass, field, fields
 from enum import Enum, StrEnum
 
@@ -144,6 +145,8 @@ class Faults:
 
 
 _HALF = 0.5
+_WRITTEN = re.compile("[-+.0-9eE]+")
+"""What a number is written with; `float` takes the digits of other scripts too."""
 _CREATED = (200, 201, 202)
 
 
@@ -163,7 +166,7 @@ def _number(name: str, text: str, kind: Kind) -> float:
     if kind is Kind.SWITCH and not text:
         return 1.0  # `late` alone switches it on
     try:
-        value = float(text)
+        value = float(text) if _WRITTEN.fullmatch(text) else math.nan
     except ValueError:
         value = math.nan
     top = 1.0 if kind in {Kind.SHARE, Kind.SWITCH} else math.inf

@@ -23,8 +23,9 @@ SHORTEST, SHORTEST_PAUSE = 0.1, 0.01
 """Seconds: of any duration, and of a pause between two looks at a render, as only a server of one's own takes it."""
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)([smhd]))")
-_NUMBER = re.compile(r"\d+(\.\d+)?")
+# [0-9] and not \d: that and int() take the digits of forty scripts, which may look like others, and a person means these.
+_DURATION = re.compile(r"(?:([0-9]+(?:\.[0-9]+)?)([smhd]))")
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 class NotUnderstood(ValueError):
@@ -45,14 +46,14 @@ def rate(text: str) -> float:
 
 def count(text: str, *, most: int = 10_000) -> int:
     """A whole number from 1 to `most`."""
-    if not re.fullmatch(r"\d{1,9}", text) or not 1 <= int(text) <= most:
+    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= most:
         raise NotUnderstood(f"{shown(text)} is not a whole number from 1 to {most}", "such as 10")
     return int(text)
 
 
 def credits_of(text: str) -> Credits:
     """A whole number of credits, 0 or more."""
-    if not re.fullmatch(r"\d{1,13}", text) or int(text) > MOST_CREDITS:
+    if not re.fullmatch("[0-9]{1,13}", text) or int(text) > MOST_CREDITS:
         raise NotUnderstood(f"{shown(text)} is not a whole number of credits", "such as 5500")
     return int(text)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def states(cli: Cli) -> dict[str, str]:
 def refused(called: Called, *said: str) -> None:
     """Check that a run was refused, with these words and a way out, and that nothing was sent."""
     assert called.code == 2, called
-    for words in (*said, "Nothing was sent", "next: batchgen plan MANIFEST --out FILE"):
+    for words in (*said, "Nothing was sent", "next: batchgen plan m.yaml --out "):
         assert words in called.err
 
 
@@ -106,6 +107,23 @@ def test_refuses_what_another_run_did(cli: Cli, workspace: Path) -> None:
     cli("plan", path, "--sandbox", "--out", "p")
     cli("run", path, "--sandbox", "--only", "a")
     refused(cli("run", "--plan", "p", "--sandbox"), "another run has worked on the manifest m since")
+
+
+def test_a_refusal_names_commands_that_work(cli: Cli, workspace: Path) -> None:
+    """What a plan and its refusal say to do next is copied: it has the ledger, the budget and the tasks that were asked for."""
+    where, file = ("--ledger=led ger.sqlite3", "--sandbox"), "to {night}.plan"
+    planned = cli("plan", write(workspace, THREE), *where, "--budget", "120", "--only", "[ab]", "--out", file)
+    run = planned.out.partition("next: ")[2]
+    assert cli(*shlex.split(run)[1:]).code == 0
+    used = cli(*shlex.split(run)[1:]).err.partition("next: ")[2]
+    again, _, then = used.partition("; then: ")
+    flags = "--ledger 'led ger.sqlite3' --sandbox"
+    assert again == f"batchgen plan m.yaml --budget 120 --only '[ab]' --out '{file}' {flags}"
+    assert then == run
+    write(workspace, THREE.replace("two", "2"))
+    assert "1 task for at most 55 credits" in cli(*shlex.split(again)[1:]).err
+    assert cli(*shlex.split(then)[1:]).code == 0
+    assert f"next: batchgen status {flags}" in cli("control", "pause", *where).err
 
 
 def test_refuses_a_wrong_file(cli: Cli, workspace: Path) -> None:

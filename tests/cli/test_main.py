@@ -17,6 +17,7 @@ from batchgen import __version__
 from batchgen.cli.group import COMMANDS
 from batchgen.cli.trouble import Called as Said
 from batchgen.cli.trouble import trouble_of
+from batchgen.core.steering import VALUED, ControlKind
 from batchgen.errors import (
     BatchgenError,
     ExitCode,
@@ -95,6 +96,18 @@ def test_version(cli: Cli) -> None:
         (("run", "m.yaml", "--budget", "1e3"), "--budget"),
         (("run", "m.yaml", "--max-tasks", "0"), "--max-tasks"),
         (("run", "m.yaml", "--until", "25:00"), "time of day"),
+        (("run", "m.yaml", "--until", "٠٦:٣٠"), "time of day"),
+        (("run", "m.yaml", "--budget", "٣"), '"٣" is not a whole number of credits'),
+        (("run", "m.yaml", "--max-tasks", "٣"), '"٣" is not a whole number'),
+        (("run", "m.yaml", "--max-duration", "٣h"), '"٣h" is not a duration'),
+        (("control", "rate", "٣"), '"٣" is not a number of requests a minute'),
+        (("report", "--run", "٣"), "'٣' is not a whole number"),
+        (("tasks", "--limit", "9" * 19), "is not a whole number"),
+        (("tasks", "--limit", "0"), "not in the range"),
+        (("status", "--watch", "nan"), "'nan' is not a number such as 2 or 0.5"),
+        (("status", "--watch", "٢"), "'٢' is not a number"),
+        (("sandbox", "--port", "٨٠"), "'٨٠' is not a whole number"),
+        (("selftest", "--seed", "1_0"), "'1_0' is not a whole number"),
         (("run", "m.yaml", "--faults", "fail=1"), "add --sandbox"),
         (("tasks", "--state", "lost"), "--state"),
         (("--nonsense",), "--nonsense"),
@@ -107,6 +120,15 @@ def test_wrong_command_line(cli: Cli, arguments: tuple[str, ...], said: str) -> 
     assert said in str(called)
     assert "Nothing was sent" in str(called)
     assert "next: batchgen" in str(called)
+
+
+@pytest.mark.parametrize("kind", ControlKind)
+def test_what_is_said_to_a_run_needs_its_number(cli: Cli, kind: ControlKind) -> None:
+    """Core says which come with one, and the command line asks for just those; a negative one is a wrong number, and no option."""
+    needs = kind in VALUED
+    assert ("needs a number" in cli("control", str(kind)).err) is needs
+    assert ("takes no number" in cli("control", str(kind), "5").err) is not needs
+    assert ("No such option" in cli("control", str(kind), "-5").err) is not needs
 
 
 RAISED: list[tuple[BaseException, ExitCode, str]] = [

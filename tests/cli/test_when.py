@@ -58,6 +58,20 @@ def test_a_run_that_ended_at_its_limit(cli: Cli, manifest: Write) -> None:
     assert AFTER_THREE in cli("credits", "--sandbox").out
 
 
+def test_a_manifest_that_has_spent_its_total(cli: Cli, manifest: Write) -> None:
+    """What the run's end and `status` advise is true: run again it buys nothing, and with as much as they say it buys one more."""
+    path = manifest(3, more="budget: {total: 100}\n")
+    advice = f"next: raise budget.total in {path} to 110 or more, then: batchgen run {path} --sandbox goes on with 2 unfinished tasks"
+    for _ in range(2):
+        ended = cli("run", path, "--sandbox", "--yes")
+        assert (ended.code, advice in ended.out) == (3, True), ended
+        assert advice in cli("status", "--sandbox").out
+        assert "99,945 credits on the server" in cli("credits", "--sandbox").out
+    manifest(3, more="budget: {total: 110}\n")
+    assert cli("run", path, "--sandbox", "--yes").code == 3
+    assert "99,890 credits on the server" in cli("credits", "--sandbox").out
+
+
 def test_a_moved_workspace(cli: Cli, manifest: Write, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Moved whole, a workspace goes on where it stopped: nothing that is done is bought or fetched again."""
     path = manifest(3)

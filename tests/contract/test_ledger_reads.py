@@ -10,6 +10,7 @@ from batchgen.core.facts import MoneyFacts, RunAsked, Spending, TaskQuery
 from batchgen.core.messages import Ended, MoneyKind, OutputLost, TaskMoved
 from batchgen.core.model import Manifest
 from batchgen.core.states import AttemptEvent, AttemptState, TaskEvent, TaskState
+from batchgen.core.stops import Stop, StopKind
 from batchgen.errors import ExitCode, LedgerError
 from batchgen.ledger import Store
 from tests.contract.books import Books
@@ -119,8 +120,10 @@ def test_runs_tell_how_they_were_asked_for(books: Books) -> None:
     )
     begun = books.store.begin_run(asked, resumes=None, at=books.at)
     assert (begun.asked, begun.ended_at, begun.exit_code) == (asked, None, None)
-    books.store.end_run(begun.id, Ended(ExitCode.STOPPED_EARLY, "the budget is used up"), books.at + 9)
+    stops = (Stop(StopKind.TOTAL, "spring", "spring", 75, 75, 55), Stop(StopKind.UNTIL, "autumn"))
+    books.store.end_run(begun.id, Ended(ExitCode.STOPPED_EARLY, "the budget is used up", stops), books.at + 9)
     newest, older = books.store.runs(5)
+    assert (newest.stops, older.stops) == (stops, ())
     assert (newest.id, newest.exit_code, newest.reason, newest.ended_at) == (begun.id, 3, "the budget is used up", books.at + 9)
     assert (older.id, older.ended_at) == (books.run, None)
 

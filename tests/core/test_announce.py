@@ -6,28 +6,29 @@ import pytest
 
 from batchgen.core.announce import Announce, Occasion, occasion_of
 from batchgen.core.messages import Ended
-from batchgen.core.steering import DRAINED
-from batchgen.core.submissions import MAX_TASKS, UNTIL
+from batchgen.core.stops import Stop, StopKind
 from batchgen.errors import ExitCode
 
 
 @pytest.mark.parametrize(
-    ("code", "reason", "occasion"),
+    ("code", "kinds", "occasion"),
     [
-        (ExitCode.DONE, "", Occasion.SUCCESS),
-        (ExitCode.STOPPED_EARLY, UNTIL, Occasion.SUCCESS),
-        (ExitCode.STOPPED_EARLY, f"{MAX_TASKS} 5 is reached", Occasion.SUCCESS),
-        (ExitCode.STOPPED_EARLY, DRAINED, Occasion.SUCCESS),
-        (ExitCode.STOPPED_EARLY, "the account has too few credits", Occasion.BUDGET),
-        (ExitCode.IN_DOUBT, "", Occasion.IN_DOUBT),
-        (ExitCode.SOME_FAILED, "", Occasion.FAILURE),
-        (ExitCode.KEY_REFUSED, "", Occasion.FAILURE),
-        (ExitCode.TERMINATED, "", Occasion.FAILURE),
+        (ExitCode.DONE, (), Occasion.SUCCESS),
+        (ExitCode.STOPPED_EARLY, (StopKind.UNTIL, StopKind.UNTIL), Occasion.SUCCESS),
+        (ExitCode.STOPPED_EARLY, (StopKind.MAX_TASKS,), Occasion.SUCCESS),
+        (ExitCode.STOPPED_EARLY, (StopKind.DRAIN,), Occasion.SUCCESS),
+        (ExitCode.STOPPED_EARLY, (StopKind.FUNDS,), Occasion.BUDGET),
+        (ExitCode.STOPPED_EARLY, (StopKind.UNTIL, StopKind.LATER), Occasion.BUDGET),
+        (ExitCode.STOPPED_EARLY, (), Occasion.BUDGET),
+        (ExitCode.IN_DOUBT, (), Occasion.IN_DOUBT),
+        (ExitCode.SOME_FAILED, (), Occasion.FAILURE),
+        (ExitCode.KEY_REFUSED, (), Occasion.FAILURE),
+        (ExitCode.TERMINATED, (), Occasion.FAILURE),
     ],
 )
-def test_occasion(code: ExitCode, reason: str, occasion: Occasion) -> None:
-    """An end that was asked for is a success, also with work left."""
-    assert occasion_of(Ended(code, reason)) is occasion
+def test_occasion(code: ExitCode, kinds: tuple[StopKind, ...], occasion: Occasion) -> None:
+    """An end that was asked for is a success, also with work left; whatever its reason says in words."""
+    assert occasion_of(Ended(code, "--max-tasks", tuple(map(Stop, kinds)))) is occasion
 
 
 @pytest.mark.parametrize("told", [{"urls": ("json://x",)}, {"ping": "https://x"}, {"metrics": "m.prom"}])

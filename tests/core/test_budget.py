@@ -12,6 +12,7 @@ from batchgen.core.budget import Budgets, Purse, Scope
 from batchgen.core.facts import Spending
 from batchgen.core.model import Budget, Manifest
 from batchgen.core.policy import AccountBudget, Policy
+from batchgen.core.stops import StopKind
 
 TODAY = "2027-01-30"
 LIMIT = st.none() | st.integers(0, 60)
@@ -149,7 +150,7 @@ def test_an_earlier_runs_attempt_is_no_part_of_this_runs_budget() -> None:
     assert asked.refusal("m", 11) is not None
     asked.release("m", 40, TODAY, this_run=False)
     assert asked.refusal("m", 6) is not None
-    assert str(Scope("run", "m")) == "per_run of m"
+    assert str(Scope(StopKind.RUN, "m")) == "per_run of m"
 
 
 # ---------------------------------------------------------------- the purse

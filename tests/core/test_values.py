@@ -19,6 +19,7 @@ from batchgen.core.desk import Desk
 from batchgen.core.facts import AttemptFacts
 from batchgen.core.flights import Flights
 from batchgen.core.glob import matches
+from batchgen.core.landings import SLOW
 from batchgen.core.lanes import Lane
 from batchgen.core.looks import Looks
 from batchgen.core.messages import AskStatus, AttemptMoved, Ended, MoneyKind, MoneyMoved, TaskMoved
@@ -29,6 +30,7 @@ from batchgen.core.resolve import NOTES, Decision, InDoubt, resolve
 from batchgen.core.retry import CAP, FLOOR, Fate, backoff, judge_create
 from batchgen.core.sidecar import sidecar, utc
 from batchgen.core.states import AttemptState, TaskState
+from batchgen.core.stops import Refusal, Stop, StopKind
 from batchgen.core.uploads import upload_key
 from batchgen.errors import ExitCode, IllegalMove
 from tests.core.world import FAST, START, Stage, World, a_book, a_task, base_price, drive, reference
@@ -359,3 +361,13 @@ def test_the_first_reason_to_halt_stands() -> None:
     desk.halt(Ended(ExitCode.KEY_REFUSED, "first"))
     desk.halt(Ended(ExitCode.UNAVAILABLE, "second"))
     assert desk.halted == Ended(ExitCode.KEY_REFUSED, "first")
+
+
+def test_the_first_reason_for_work_left_is_told_and_all_are_kept() -> None:
+    """The end names one reason in words; as data it has each manifest's, each once."""
+    desk = Desk.__new__(Desk)
+    desk.work_left, desk.stops = "", []
+    for why, manifest in ((SLOW, "m"), (SLOW, "m"), (SLOW, "n"), (Refusal(StopKind.FUNDS, "too few credits"), "m")):
+        desk.leave(why, manifest)
+    assert desk.work_left == SLOW.words
+    assert desk.stops == [Stop(StopKind.LATER, "m"), Stop(StopKind.LATER, "n"), Stop(StopKind.FUNDS, "m")]

@@ -14,7 +14,7 @@ from batchgen.core.facts import ManifestFacts, RunAsked, RunFacts
 from batchgen.core.messages import AttemptMoved, Ended, Glimpse, Step
 from batchgen.core.states import AttemptEvent, AttemptState, TaskState
 from batchgen.core.steering import DRAINED
-from batchgen.core.submissions import UNTIL
+from batchgen.core.stops import Stop, StopKind
 from batchgen.errors import ExitCode, KeyRefused
 from batchgen.notices import Herald
 from batchgen.notices.metrics import metrics_of, write
@@ -66,9 +66,9 @@ DONE = Ended(ExitCode.DONE, "everything asked for is done")
     ("ended", "occasion", "path"),
     [
         (DONE, Occasion.SUCCESS, ""),
-        (Ended(ExitCode.STOPPED_EARLY, UNTIL), Occasion.SUCCESS, ""),
-        (Ended(ExitCode.STOPPED_EARLY, "--max-tasks 5 is reached"), Occasion.SUCCESS, ""),
-        (Ended(ExitCode.STOPPED_EARLY, DRAINED), Occasion.SUCCESS, ""),
+        (Ended(ExitCode.STOPPED_EARLY, "the time has come", (Stop(StopKind.UNTIL),)), Occasion.SUCCESS, ""),
+        (Ended(ExitCode.STOPPED_EARLY, "--max-tasks 5 is reached", (Stop(StopKind.MAX_TASKS),)), Occasion.SUCCESS, ""),
+        (Ended(ExitCode.STOPPED_EARLY, DRAINED, (Stop(StopKind.DRAIN),)), Occasion.SUCCESS, ""),
         (Ended(ExitCode.STOPPED_EARLY, "the budget --budget is 5 credits"), Occasion.BUDGET, ""),
         (Ended(ExitCode.STOPPED_EARLY, "the account has too few credits"), Occasion.BUDGET, ""),
         (Ended(ExitCode.IN_DOUBT, "1 attempt is in doubt"), Occasion.IN_DOUBT, "/fail"),

@@ -325,3 +325,4 @@ def test_events_of_every_record() -> None:
     assert [event.repeats for event in told if event.repeats] == ["timeout", "timeout"]
     assert all(event.message for event in told)
     assert event_of(Noted("balance", T0, detail="900")).message == "balance: 900"
+    assert told[4].message == "a task is blocked", "no advice: a log does not know which ledger a command would have to be given"

@@ -14,6 +14,7 @@ from batchgen.core.facts import AttemptFacts, ManifestFacts, MoneyFacts, RunFact
 from batchgen.core.model import Manifest
 from batchgen.core.ports import Ledger
 from batchgen.core.states import AttemptState, TaskState
+from batchgen.core.stops import Stop, StopKind
 from batchgen.errors import ExitCode, Problem, UsageError
 from batchgen.report.check import checked_document, checked_text, problems_document
 from batchgen.report.credits import credits_document, credits_text
@@ -49,6 +50,15 @@ def test_summary(view: View, when: When) -> None:
         "spring/hero: failed, failed 3 times",
     ):
         assert said in text
+
+
+def test_renders_on_another_machine(view: View, when: When) -> None:
+    """Where the ledger is a server's, another machine made the renders: the folder here is said to hold them only if it may."""
+    here, there = (summary_text(view, when, "/w/renders", host=host) for host in ("night", "day"))
+    assert "renders are in /w/renders" in here
+    assert "that run was on night: its renders are there, or in /w/renders if that folder is shared" in there
+    assert "renders are in" not in there
+    assert "renders are in /w/renders" in summary_text(replace(view, run=None), when, "/w/renders", host="day")
 
 
 def test_unended_run(view: View, run: RunFacts, when: When) -> None:
@@ -101,6 +111,82 @@ def test_what_next(view: View, by_state: dict[TaskState, int], said: str) -> Non
 def test_what_next_with_work_left(view: View, run: RunFacts, code: ExitCode, said: str) -> None:
     """What ended the run comes first, where a person has to see to it; a run that ended at a limit is not resumed into that limit."""
     assert what_next(replace(view, run=replace(run, exit_code=code))) == said
+
+
+M, N = "manifests/spring.yaml", "n.yaml"
+
+
+@pytest.mark.parametrize(
+    ("stops", "said"),
+    [
+        ((Stop(StopKind.TOTAL, "spring", "spring", 75, 60, 55),), f"raise budget.total in {M} to 115 or more, then: AGAIN"),
+        ((Stop(StopKind.RUN, "spring", "spring", 75, 60, 55),), "AGAIN"),
+        ((Stop(StopKind.RUN, "spring", "spring", 40, 0, 55),), f"raise budget.per_run in {M} to 55 or more, then: AGAIN"),
+        ((Stop(StopKind.RUN, "spring", "", 40, 0, 55),), "AGAIN"),
+        (
+            (Stop(StopKind.DAY, "spring", "spring", 75, 60, 55),),
+            f"wait until that day is over, or raise budget.per_day in {M}, then: AGAIN",
+        ),
+        ((Stop(StopKind.DAY, "spring", "spring", 40, 0, 55),), f"raise budget.per_day in {M} to 55 or more, then: AGAIN"),
+        ((Stop(StopKind.DAY, "spring", "", 40, 0, 55),), "raise budget.per_day in batchgen.yaml to 55 or more, then: AGAIN"),
+        (
+            (Stop(StopKind.MONTH, "spring", "", 75, 60, 55),),
+            "wait until that month is over, or raise budget.per_month in batchgen.yaml, then: AGAIN",
+        ),
+        ((Stop(StopKind.KEEP_BALANCE, "spring", "", 40, 0, 55),), "buy credits, or lower keep_balance in batchgen.yaml, then: AGAIN"),
+        ((Stop(StopKind.FUNDS, "spring"),), "buy credits, then: AGAIN"),
+        ((Stop(StopKind.UNTIL, "spring"),), "AGAIN"),
+        ((Stop(StopKind.LATER, "spring"),), "AGAIN"),
+        ((Stop(StopKind.DRAIN),), "AGAIN"),
+        # some of its renders are still on the server: those the next run fetches
+        (
+            (Stop(StopKind.LATER, "spring"), Stop(StopKind.TOTAL, "spring", "spring", 75, 60, 55)),
+            f"AGAIN; before it buys more of spring: raise budget.total in {M} to 115 or more",
+        ),
+    ],
+)
+def test_what_next_after_a_stop(view: View, run: RunFacts, stops: tuple[Stop, ...], said: str) -> None:
+    """Where another run would be stopped at once, what lifts that comes first, with the file in which it is written."""
+    again = f"batchgen run {M} goes on with 1 unfinished task"
+    assert what_next(replace(view, run=replace(run, exit_code=ExitCode.STOPPED_EARLY, stops=stops))) == said.replace("AGAIN", again)
+
+
+@pytest.mark.parametrize(
+    ("stops", "said"),
+    [
+        (
+            (Stop(StopKind.TOTAL, "spring", "spring", 75, 60, 55), Stop(StopKind.TOTAL, "n", "n", 1, 1, 1)),
+            f"raise budget.total in {M} to 115 or more, and raise budget.total in {N} to 2 or more, then: AGAIN",
+        ),
+        (
+            (Stop(StopKind.DAY, "spring", "", 75, 75, 55), Stop(StopKind.DAY, "n", "", 75, 75, 1)),
+            "wait until that day is over, or raise budget.per_day in batchgen.yaml, then: AGAIN",
+        ),
+        (
+            (Stop(StopKind.TOTAL, "spring", "spring", 75, 60, 55), Stop(StopKind.RUN, "n", "n", 3, 3, 1)),
+            f"AGAIN; before it buys more of spring: raise budget.total in {M} to 115 or more",
+        ),
+        ((Stop(StopKind.TOTAL, "n", "n", 1, 1, 1),), f"AGAIN; before it buys more of n: raise budget.total in {N} to 2 or more"),
+    ],
+)
+def test_what_next_after_two_manifests_stopped(view: View, run: RunFacts, stops: tuple[Stop, ...], said: str) -> None:
+    """Each has its own; the next run goes on with the one that nothing stops for good."""
+    parts = (view.manifests[0], replace(view.manifests[0], name="n", path=N))
+    stopped = replace(view, manifests=parts, run=replace(run, exit_code=ExitCode.STOPPED_EARLY, stops=stops), flags=" --sandbox")
+    again = f"batchgen run {M} {N} --sandbox goes on with 2 unfinished tasks"
+    assert what_next(stopped) == said.replace("AGAIN", again)
+
+
+def test_what_next_after_a_stop_and_worse(view: View, run: RunFacts, fits: Fits) -> None:
+    """A run that ended by something more urgent had been stopped all the same: `resume` would keep to that limit."""
+    stop = Stop(StopKind.TOTAL, "spring", "spring", 75, 60, 55)
+    worse = replace(view, run=replace(run, exit_code=ExitCode.UNAVAILABLE, stops=(stop,)))
+    again = f"raise budget.total in {M} to 115 or more, then: batchgen run {M} goes on with 1 unfinished task"
+    assert what_next(worse) == f"see to that, or wait, then: {again}"
+    document = status_document(worse)
+    fits("status", document)
+    stops = [{"kind": "total", "manifest": "spring", "owner": "spring", "limit": 75, "used": 60, "asked": 55}]
+    assert cast("dict[str, object]", document["run"])["stops"] == stops
 
 
 def test_what_next_in_doubt(view: View, task: TaskFacts, attempt: AttemptFacts) -> None:

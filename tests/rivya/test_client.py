@@ -163,12 +163,13 @@ async def test_the_key_is_not_in_an_exceptions_words() -> None:
     assert KEY not in repr(found)
 
 
-async def test_retry_after_date_is_measured_from_the_clock_handed_in() -> None:
-    """A date says how long from now."""
+@pytest.mark.parametrize(("date", "seconds"), [({}, 60.0), ({"date": "Tue, 14 Nov 2023 21:13:20 GMT"}, 3660.0)])
+async def test_retry_after_date_is_measured_from_the_answers_own_or_the_clock_handed_in(date: dict[str, str], seconds: float) -> None:
+    """A date says how long from the server's now; from ours where it does not say that."""
     body = {"error": {"code": "rate_limited", "message": "slow"}}
-    async with client(answer(429, body, **{"retry-after": "Tue, 14 Nov 2023 22:14:20 GMT"})) as api:
+    async with client(answer(429, body, **{"retry-after": "Tue, 14 Nov 2023 22:14:20 GMT"}, **date)) as api:
         found = await api.balance()
-    assert (found.verdict, found.retry_after) == (Verdict.BUSY, 60.0)
+    assert (found.verdict, found.retry_after) == (Verdict.BUSY, seconds)
 
 
 # ---------------------------------------------------------------- what exceptions prove

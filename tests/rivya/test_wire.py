@@ -8,7 +8,7 @@ import pytest
 
 from batchgen.core.answers import Answer, RenderStatus, Verdict
 from batchgen.core.model import MediaKind, Reference, Spec, Upload
-from batchgen.rivya.refusals import CODES, MESSAGE_LIMIT, RETRY_AFTER_LIMIT, Reply, clean, parse_retry_after
+from batchgen.rivya.refusals import CODES, MESSAGE_LIMIT, Reply, clean
 from batchgen.rivya.wire import BODY_LIMIT, compose, read_balance, read_file, read_models, read_render
 
 NOW = 1_700_000_000.0
@@ -187,31 +187,6 @@ def test_message_is_kept_to_a_sane_length_and_made_harmless() -> None:
 
 
 # ---------------------------------------------------------------- Retry-After
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        (None, None),
-        ("7", 7.0),
-        (" 1.5 ", 1.5),
-        ("-3", 0.0),
-        ("0", 0.0),
-        ("Tue, 14 Nov 2023 22:14:20 GMT", 60.0),
-        ("Tue, 14 Nov 2023 22:13:00 GMT", 0.0),
-        ("Tue, 14 Nov 2023 22:14:20", 60.0),
-        ("86401", 86_401.0),
-        ("9" * 400, RETRY_AFTER_LIMIT),
-        ("soon", None),
-        ("", None),
-        ("1e5", None),
-        ("\u0663", None),
-        ("Tue, 99 Nov 2023 22:14:20 GMT", None),
-    ],
-)
-def test_retry_after(text: str | None, seconds: float | None) -> None:
-    """Seconds or a date are kept to the letter, the past is 0, garbage is nothing."""
-    assert parse_retry_after(text, NOW) == seconds
 
 
 def test_retry_after_travels_with_any_refusal() -> None:

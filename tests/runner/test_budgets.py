@@ -14,6 +14,7 @@ import pytest
 
 from batchgen import app
 from batchgen.core.policy import AccountBudget
+from batchgen.core.stops import Stop, StopKind
 from batchgen.errors import ExitCode
 from tests.runner.place import CREDITS, Place, opened
 
@@ -24,7 +25,14 @@ name: film
 {more}tasks:
   - {{id: f, model: kling-2-6, prompt: a vase turns}}
 """
-BUDGETS = ("total of film", "per_run of film", "per_day of film", "--budget", "the account's per_day", "the account's per_month")
+BUDGETS = {
+    "total of film": StopKind.TOTAL,
+    "per_run of film": StopKind.RUN,
+    "per_day of film": StopKind.DAY,
+    "--budget": StopKind.RUN,
+    "the account's per_day": StopKind.DAY,
+    "the account's per_month": StopKind.MONTH,
+}
 
 
 def film(place: Place, more: str = "") -> Path:
@@ -51,6 +59,8 @@ def test_at_the_edge(place: Place, name: str) -> None:
     assert (facts.binding.budget, facts.binding.task, facts.binding.nth, facts.credits_most) == (name, "f", 1, 0)
     ended = place.run(manifest, budget=budget)
     assert (ended.code, name in ended.reason, place.bought()) == (ExitCode.STOPPED_EARLY, True, 0), ended
+    owner = "film" if name.endswith("of film") else ""
+    assert ended.stops == (Stop(BUDGETS[name], "film", owner, PRICE - 1, 0, PRICE),)
     manifest, budget = limited(place, name, PRICE)
     facts = app.plan(app.check([manifest]), place.settings, place.asked(manifest, budget=budget))
     assert (facts.binding, facts.credits_most) == (None, PRICE)
@@ -64,6 +74,7 @@ def test_the_balance_at_the_edge(place: Place) -> None:
     place.settings = replace(place.settings, account=AccountBudget(keep_balance=has - PRICE + 1))
     ended = place.run(manifest)
     assert (ended.code, "keep_balance" in ended.reason, place.bought()) == (ExitCode.STOPPED_EARLY, True, 0), ended
+    assert [stop.kind for stop in ended.stops] == [StopKind.KEEP_BALANCE]
     assert place.server.count("GET", CREDITS) > 0
     place.settings = replace(place.settings, account=AccountBudget(keep_balance=has - PRICE))
     assert place.run(manifest).code == ExitCode.DONE
@@ -74,7 +85,9 @@ def test_two_manifests_in_one_run(place: Place) -> None:
     """Each has its own total, and both share the account's day; the one that is spent does not stop the other."""
     one = place.images(4, name="one", more="budget: {total: 1}\n")
     two = place.images(4, name="two", more="budget: {per_run: 3}\n", prompt="a blue shoe")
-    assert place.run(one, two).code == ExitCode.STOPPED_EARLY
+    ended = place.run(one, two)
+    assert ended.code == ExitCode.STOPPED_EARLY
+    assert ended.stops == (Stop(StopKind.TOTAL, "one", "one", 1, 1, 1), Stop(StopKind.RUN, "two", "two", 3, 3, 1))
     spent = "SELECT m.name, sum(credits) FROM money JOIN manifests m ON m.id = manifest_id WHERE kind = 'capture' GROUP BY m.name"
     assert place.query(spent) == [("one", 1), ("two", 3)]
     place.settings = replace(place.settings, account=AccountBudget(per_day=5))

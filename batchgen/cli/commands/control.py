@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from typing import Unpack
 
 import click
@@ -17,9 +16,6 @@ from batchgen.core.steering import VALUED, Control, ControlKind
 from batchgen.errors import ExitCode, UsageError
 from batchgen.report.text import number
 from batchgen.settings.words import NotUnderstood, credits_of, rate
-
-READS: Mapping[ControlKind, Callable[[str], float]] = {ControlKind.BUDGET: credits_of, ControlKind.RATE: rate}
-"""As the settings and the options read them. Those that are not here come without a number."""
 
 _SAID = {
     ControlKind.PAUSE: "Nothing new is bought or uploaded; what is in flight goes on. next: batchgen control go{flags}",
@@ -36,7 +32,7 @@ class Steering(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the command line. Raises UsageError."""
         below = next((word for word in args if re.match(r"-\.?\d", word)), None)
-        kind = next((kind for kind in READS if kind in args), None)
+        kind = next((kind for kind in ControlKind if kind in VALUED and kind in args), None)
         if below is not None and kind is not None:
             _control(kind, below)
         return super().parse_args(ctx, args)
@@ -74,12 +70,12 @@ def command(screen: Screen, what: str, value: str | None, **options: Unpack[Wher
 
 def _control(kind: ControlKind, text: str | None) -> Control:
     """Read what was typed. Raises UsageError."""
-    read = READS.get(kind)
-    if (text is None) == (read is not None):
+    if (text is None) == (kind in VALUED):
         raise UsageError(f"`{kind}` needs a number: batchgen control {kind} 100" if text is None else f"`{kind}` takes no number")
-    if text is None or read is None:
+    if text is None:
         return Control(0, kind)
     try:
-        return Control(0, kind, float(read(text)))
+        # As the settings and the options read them.
+        return Control(0, kind, float(credits_of(text) if kind is ControlKind.BUDGET else rate(text)))
     except NotUnderstood as error:
         raise UsageError(f"{kind}: {error}; {error.right}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Unpack
 
@@ -12,7 +13,7 @@ from batchgen.cli.group import closing
 from batchgen.cli.options import FileName, Quiet, facts, quiet, talk
 from batchgen.cli.screen import Screen
 from batchgen.cli.where import Where, settings_for, where
-from batchgen.errors import ExitCode, UsageError
+from batchgen.errors import ExitCode, LedgerError, UsageError
 from batchgen.ledger.check import INVARIANTS
 from batchgen.report.text import clean, counted
 
@@ -88,6 +89,9 @@ def backup(screen: Screen, **options: Unpack[Copying]) -> ExitCode:
     try:
         app.backup_ledger(settings, part)
         part.replace(file)
+    except LedgerError as error:
+        error.then = error.then and f"{error.then} --file={shlex.quote(str(file))}"
+        raise
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror or error}") from error
     finally:

@@ -51,7 +51,7 @@ def command(screen: Screen, manifests: tuple[Path, ...], **options: Unpack[Optio
     asked = asked_of(checked, options, settings)
     plan, file = app.plan(checked, settings, asked), options["out_file"]
     refuse_nothing(plan, checked, asked.only)
-    then = next_run(manifests, options_of(options) + flags_of(options), file)
+    then = next_run(manifests, options_of(options), file, flags_of(options))
     if file is not None:
         kept = app.keep(checked, settings, asked)
         write_plan(file, kept)

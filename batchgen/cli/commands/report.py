@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -12,7 +13,7 @@ import click
 
 from batchgen import app
 from batchgen.cli.group import closing
-from batchgen.cli.options import Quiet, facts, quiet, said, talk
+from batchgen.cli.options import Quiet, Whole, facts, quiet, said, talk
 from batchgen.cli.placing import bytes_place, text_place
 from batchgen.cli.screen import Screen
 from batchgen.cli.where import Where, advice_for, flags_of, settings_for, where
@@ -54,7 +55,7 @@ class Options(Where, Quiet):
 @click.option(
     "--parquet", "parquet_file", metavar="FILE", callback=said, help="Write one row per task as Parquet. Needs the extra parquet."
 )
-@click.option("--run", "run_id", type=click.IntRange(min=1), metavar="ID", help="Only tasks of this run.")
+@click.option("--run", "run_id", type=Whole(min=1), metavar="ID", help="Only tasks of this run.")
 @where
 @quiet
 @facts
@@ -75,7 +76,10 @@ def command(screen: Screen, **options: Unpack[Options]) -> ExitCode:
                 screen.say(f"{rows} written to {'stdout' if file == '-' else file}")
         if screen.json or not (_files(options) or options["quiet"]):
             view, outputs = _view(ledger, settings, options), str(settings.outputs)
-            screen.document(run_document(view, outputs)) if screen.json else screen.out(summary_text(view, settings.local, outputs))
+            if screen.json:
+                screen.document(run_document(view, outputs))
+            else:
+                screen.out(summary_text(view, settings.local, outputs, host=socket.gethostname()))
     return ExitCode.DONE
 
 

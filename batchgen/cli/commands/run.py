@@ -12,7 +12,7 @@ from batchgen import app
 from batchgen.cli.asking import Asked, asked_of, asking, options_of, refuse_nothing
 from batchgen.cli.closing import conclude
 from batchgen.cli.group import RUN_CODES, closing
-from batchgen.cli.keeping import next_run, read_plan
+from batchgen.cli.keeping import made_anew, next_run, read_plan
 from batchgen.cli.options import FileName, Watched, facts, talk, watched
 from batchgen.cli.progress import watching
 from batchgen.cli.screen import Screen
@@ -56,6 +56,12 @@ def command(screen: Screen, manifests: tuple[Path, ...], **options: Unpack[Optio
     On a terminal it shows what that will cost and asks, unless --yes. Run it again after any failure: nothing is paid twice.
     """
     kept = _kept(manifests, options)
+    with made_anew(kept, options["plan_file"], flags_of(options)):
+        return _run(screen, manifests, options, kept)
+
+
+def _run(screen: Screen, manifests: tuple[Path, ...], options: Options, kept: KeptPlan | None) -> ExitCode:
+    """Do it. Raises PlanRefused for a kept plan that can no longer be done."""
     paths = manifests if kept is None else tuple(Path(part.file) for part in kept.manifests)
     settings = settings_for(screen, options, paths, faults=options["faults"])
     checked = app.check(paths, settings)
@@ -66,7 +72,7 @@ def command(screen: Screen, manifests: tuple[Path, ...], **options: Unpack[Optio
     plan = app.plan(checked, settings, asked)
     refuse_nothing(plan, checked, asked.only)
     if options["dry_run"]:
-        then = next_run(manifests, options_of(options) + flags_of(options), options["plan_file"])
+        then = next_run(manifests, options_of(options), options["plan_file"], flags_of(options))
         screen.document(plan_document(plan)) if screen.json else screen.out(plan_text(plan, then, flags=flags_of(options)))
         return ExitCode.DONE
     asks = screen.asks and not options["yes"] and bool(plan.to_buy)

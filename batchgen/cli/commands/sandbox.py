@@ -6,7 +6,7 @@ import click
 
 from batchgen import service
 from batchgen.cli.group import closing
-from batchgen.cli.options import talk
+from batchgen.cli.options import Whole, talk
 from batchgen.cli.screen import Screen
 from batchgen.cli.where import Where, settings_for
 from batchgen.errors import ExitCode
@@ -15,7 +15,7 @@ from batchgen.sandbox import SANDBOX_KEY
 
 @click.command("sandbox", epilog=closing("batchgen sandbox --port 8765 --faults fail=0.1,429=0.05", ExitCode.DONE, ExitCode.WRONG_INPUT))
 @click.option("--host", default="127.0.0.1", metavar="HOST", help="Where to listen; this machine only, by default.")
-@click.option("--port", metavar="PORT", default=8765, type=click.IntRange(min=0, max=65535), help="8765 by default; 0 takes any free one.")
+@click.option("--port", metavar="PORT", default=8765, type=Whole(min=0, max=65535), help="8765 by default; 0 takes any free one.")
 @click.option("--faults", metavar="SPEC", help="What it shall do wrong, such as fail=0.1,429=0.05,seed=7.")
 @talk
 @click.pass_obj

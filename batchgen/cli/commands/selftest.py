@@ -8,7 +8,7 @@ import time
 import click
 
 from batchgen.cli.group import closing
-from batchgen.cli.options import facts, talk
+from batchgen.cli.options import Whole, facts, talk
 from batchgen.cli.screen import Screen
 from batchgen.errors import ExitCode
 from batchgen.report.text import clean
@@ -28,7 +28,7 @@ SEEDS = 10**6
     ),
 )
 @click.option("--quick", is_flag=True, help="Some seconds instead of about a minute: fewer kills, fewer tasks.")
-@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Draw the same kills and faults again.")
+@click.option("--seed", type=Whole(min=0), metavar="N", help="Draw the same kills and faults again.")
 @facts
 @talk
 @click.pass_obj

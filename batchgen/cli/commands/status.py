@@ -11,7 +11,7 @@ import click
 
 from batchgen import app
 from batchgen.cli.group import closing
-from batchgen.cli.options import facts, talk
+from batchgen.cli.options import Fraction, facts, talk
 from batchgen.cli.screen import Screen
 from batchgen.cli.where import Where, advice_for, flags_of, settings_for, where
 from batchgen.errors import ExitCode, Terminated
@@ -38,7 +38,7 @@ class Options(Where):
     "--watch",
     is_flag=False,
     flag_value=EVERY,
-    type=click.FloatRange(min=OFTENEST, max=A_DAY),
+    type=Fraction(min=OFTENEST, max=A_DAY),
     metavar="[SECONDS]",
     help="Look again every so many seconds (2) until the run has ended; without a terminal a line each time.",
 )

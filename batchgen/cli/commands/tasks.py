@@ -10,7 +10,7 @@ import click
 
 from batchgen import app
 from batchgen.cli.group import closing
-from batchgen.cli.options import facts, said, talk
+from batchgen.cli.options import Whole, facts, said, talk
 from batchgen.cli.screen import Screen
 from batchgen.cli.where import Where, refuse_unknown, settings_for, where
 from batchgen.core.facts import TaskFacts, TaskQuery
@@ -36,7 +36,7 @@ class Options(Where):
 @click.option("--manifest", default="", metavar="NAME", callback=said, help="Only those of this manifest.")
 @click.option("--only", default="", metavar="GLOB", callback=said, help="Only those whose id matches.")
 @click.option("--removed", is_flag=True, help="Also those that left their manifest.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
+@click.option("--limit", type=Whole(min=1), metavar="N", help="At most so many.")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "jsonl"]), default="table", help="How; a table by default.")
 @where
 @facts
