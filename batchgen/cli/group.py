@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from importlib import import_module
+from textwrap import fill
 
 import click
 from click.shell_completion import CompletionItem
@@ -82,9 +83,13 @@ RUN_CODES = tuple(code for code in ExitCode if code is not ExitCode.BUG)
 """What a run can end with."""
 
 
+WIDTH = 76
+"""Columns of what click does not wrap itself; it sets two before them, and the common terminal has 80."""
+
+
 def closing(example: str, *codes: ExitCode, failed: str = ExitCode.SOME_FAILED.meaning) -> str:
     """Return the end of a command's help: an example and its exit codes. `failed` is what 1 means where no tasks are rendered."""
     meanings = {code: code.meaning for code in (*codes, ExitCode.INTERRUPTED)}
     meanings |= {code: failed for code in meanings if code is ExitCode.SOME_FAILED}
-    lines = [f"{int(code):>3}  {meaning}" for code, meaning in meanings.items()]
+    lines = [fill(f"{int(code):>3}  {meaning}", WIDTH, subsequent_indent=" " * 5) for code, meaning in meanings.items()]
     return "\b\nExample:\n  " + example.replace("\n", "\n  ") + "\n\n\b\nExit codes:\n" + "\n".join(lines)

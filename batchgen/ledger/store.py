@@ -107,7 +107,7 @@ class Store:
             return starting.known(connection, manifest, ids)
 
     def leavers(self, manifest: str, stayed: Callable[[str], bool]) -> Iterator[KnownTask]:
-        """Yield the wanted tasks of a manifest of which `stayed(id)` is false."""
+        """Yield the wanted tasks of a manifest of which `stayed(id)` is false, by id."""
         return starting.leavers(self._read, manifest, stayed)
 
     def wanted(self, manifest: str) -> int:

@@ -67,6 +67,13 @@ def test_help_of_each_command(cli: Cli, name: str) -> None:
     assert ExitCode.DONE.meaning in text
 
 
+@pytest.mark.parametrize("name", ["", *COMMANDS, "control budget", "ledger check", "ledger backup"])
+def test_help_fits_a_common_terminal(cli: Cli, name: str) -> None:
+    """No line is longer than 80 columns, but for a command to copy."""
+    text = cli(*name.split(), "--help").out
+    assert [line for line in text.splitlines() if len(line) > 80 and not line.startswith("    batchgen ")] == []
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
