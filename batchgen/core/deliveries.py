@@ -10,10 +10,13 @@ from collections.abc import Callable
 
 from batchgen.core.answers import Render
 from batchgen.core.desk import Desk
+from batchgen.core.facts import FETCH_LATER
 from batchgen.core.flights import Flights
 from batchgen.core.live import Live
 from batchgen.core.messages import DiskTrouble, Downloaded, Ended, OutputSaved
+from batchgen.core.pacing import LONGEST
 from batchgen.core.retry import DOWNLOAD_TRIES, LONGEST_WAIT, REFRESHES, backoff
+from batchgen.core.retryafter import to_the_minute
 from batchgen.core.states import TaskEvent
 from batchgen.errors import ExitCode
 
@@ -33,6 +36,11 @@ class Deliveries:
             self._flights.want_files(live)
         else:
             self._undelivered(live, "the server names no result of a render that it finished")
+
+    def taken_over(self, live: Live) -> None:
+        """Leave the files of an earlier run's render alone, if their server asked for that for longer than a run waits."""
+        if live.not_before - self._desk.now > LONGEST_WAIT:
+            self._undelivered(live, f"its server asks that no file be fetched before {to_the_minute(live.not_before)}")
 
     def refreshed(self, live: Live, render: Render) -> None:
         """Take fresh URLs of a render that succeeded before."""
@@ -93,7 +101,11 @@ class Deliveries:
         """Ask for fresh URLs, later. Old ones are not tried again: how long they live is not documented."""
         live.transfers += 1
         live.refreshes += live.gone
-        if live.transfers > DOWNLOAD_TRIES or live.refreshes > REFRESHES or live.fetch_after > LONGEST_WAIT:
+        if live.fetch_after > LONGEST_WAIT:
+            until = self._desk.now + min(live.fetch_after, LONGEST)
+            self._desk.note(FETCH_LATER, key=live.key, detail=repr(until))
+            self._undelivered(live, f"{live.trouble}; its server asks that no file be fetched before {to_the_minute(until)}")
+        elif live.transfers > DOWNLOAD_TRIES or live.refreshes > REFRESHES:
             self._undelivered(live, live.trouble)
         else:
             self._flights.schedule(live, self._desk.now + backoff(live.transfers, self._desk.dice, after=live.fetch_after))

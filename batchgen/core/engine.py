@@ -12,9 +12,7 @@ they share a `desk`. This module takes turns between them, keeps the rate, and k
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import cast
 
 from batchgen.core.answers import Answer, Balance, Fault, Render, StoredFile, Verdict
@@ -51,6 +49,7 @@ from batchgen.core.pacing import Pace
 from batchgen.core.policy import Given, Policy
 from batchgen.core.pricing import Prices
 from batchgen.core.retry import LONGEST_WAIT, backoff
+from batchgen.core.retryafter import to_the_minute
 from batchgen.core.states import AttemptState
 from batchgen.core.steering import DRAINED, PAUSED, Control, ControlKind
 from batchgen.core.stops import Refusal, Stop, StopKind
@@ -156,7 +155,7 @@ class Engine:
         if self._opening is not None:
             for fact in self._opening.live:
                 lane = self._submissions.lanes[fact.due.task.manifest]
-                self._flights.resume(fact, lane)
+                self._landings.files.taken_over(self._flights.resume(fact, lane))
             self._opening = None
 
     # ---------------------------------------------------------------- events
@@ -330,7 +329,7 @@ class Engine:
             return desk.halted
         reading = any(lane.reading for lane in self._submissions.lanes.values())
         if not reading and desk.pace.closed_until - desk.now > LONGEST_WAIT and (self._flights.at_work or not self._drained):
-            return Ended(ExitCode.UNAVAILABLE, f"the service asks that nothing be sent before {_utc(desk.pace.closed_until)}")
+            return Ended(ExitCode.UNAVAILABLE, f"the service asks that nothing be sent before {to_the_minute(desk.pace.closed_until)}")
         if reading or self._flights.at_work or self._submissions.busy or self._wants_balance() or self._held_up:
             return None
         if not (self._drained or self._submissions.closed or desk.pace.ready(desk.now)):
@@ -389,8 +388,3 @@ class Engine:
             return str(closed)
         reasons = (str(lane.held_back) for lane in self._submissions.lanes.values() if lane.held_back)
         return PAUSED if self._desk.paused else backlog or next(reasons, "")
-
-
-def _utc(at: Instant) -> str:
-    """Write an instant for a person, to the minute that is surely not before it."""
-    return datetime.fromtimestamp(math.ceil(at / 60.0) * 60.0, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -15,6 +15,9 @@ from batchgen.core.stops import Stop
 
 # ---------------------------------------------------------------- for the engine
 
+FETCH_LATER = "fetch_later"
+"""The event that says until when the files of a render must be left alone: its detail is that instant."""
+
 
 @dataclass(frozen=True, slots=True)
 class LiveAttempt:
@@ -46,6 +49,7 @@ class LiveAttempt:
     urls: tuple[str, ...] = ()
     saved: frozenset[int] = frozenset()
     ordered: bool = False  # a person ordered its repeat (RESENT), and nothing has left since
+    not_before: Instant = 0.0  # from when on its files may be asked for (FETCH_LATER)
 
 
 @dataclass(frozen=True, slots=True)

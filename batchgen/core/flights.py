@@ -45,8 +45,8 @@ class Flights:
 
     # ---------------------------------------------------------------- beginning
 
-    def resume(self, fact: LiveAttempt, lane: Lane) -> None:
-        """Take over an attempt from an earlier run."""
+    def resume(self, fact: LiveAttempt, lane: Lane) -> Live:
+        """Take over an attempt from an earlier run, and return it."""
         live = take_over(fact, lane)
         self._add(live)
         if live.state is not AttemptState.FAILED:  # asked only for a refund: its task may be due, or have another attempt
@@ -54,7 +54,8 @@ class Flights:
         lane.in_flight += live.in_flight
         if not live.reserved and live.in_flight:
             self._desk.prices.probe(live.price_key, live.key)
-        self.schedule(live, self._desk.now)
+        self.schedule(live, max(self._desk.now, live.not_before))
+        return live
 
     def launch(self, due: DueTask, lane: Lane, quote: Quote, body: bytes, key: str) -> SendCreate:
         """Write an attempt and its hold, and return the request that buys it."""

@@ -16,6 +16,7 @@ from batchgen.core.pacing import HEADROOM
 from batchgen.core.plan import BUYING, Action, ActionKind
 from batchgen.core.policy import Policy
 from batchgen.core.pricing import Prices
+from batchgen.core.stops import Stop, StopKind
 from batchgen.core.written import REMEMBERED, Frames, Ready
 
 EXAMPLES = 5
@@ -36,6 +37,13 @@ class Binding:
     manifest: str
     task: str
     nth: int
+    kind: StopKind
+    owner: str  # the manifest whose budget it is; empty: that of the run or the account
+
+    @property
+    def stop(self) -> Stop:
+        """Return it as what would end the manifest's way."""
+        return Stop(self.kind, self.manifest, self.owner, self.limit, self.spent, self.price)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +206,10 @@ class Forecast:
         refusal = self._budgets.refusal(manifest.name, price)
         if refusal is not None:
             self._stopped.add(manifest.name)
-            self._binding = self._binding or Binding(refusal.budget, refusal.limit, refusal.used, price, manifest.name, task, self._to_buy)
+            at = manifest.name, task, self._to_buy
+            self._binding = self._binding or Binding(
+                refusal.budget, refusal.limit, refusal.used, price, *at, kind=refusal.kind, owner=refusal.owner
+            )
             return
         self._take(manifest, 1, price)
 

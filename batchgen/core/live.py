@@ -38,6 +38,7 @@ class Live:
     urls: tuple[str, ...] = ()
     saved: set[int] = field(default_factory=set)
     ordered: bool = False  # a person ordered its repeat
+    not_before: Instant = 0.0  # from when on its files may be asked for, if their server said so
 
     sent_at: Instant = 0.0  # when that request left
     wake_at: Instant | None = None
@@ -93,4 +94,5 @@ def take_over(fact: LiveAttempt, lane: Lane) -> Live:
         urls=fact.urls,
         saved=set(fact.saved),
         ordered=fact.ordered,
+        not_before=fact.not_before,
     )

@@ -7,9 +7,10 @@ is: wrong by hours (a zone, a summer time) is thought possible of us, wrong by d
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from batchgen.core.model import Instant
@@ -36,6 +37,11 @@ def retry_after(headers: Mapping[str, str], now: Instant) -> float | None:
         return None
     said = _instant(headers.get("date", ""))
     return _cut(until - (now if said is None or abs(said - now) > SANE else said))
+
+
+def to_the_minute(at: Instant) -> str:
+    """Write an instant for a person, to the minute that is surely not before it."""
+    return datetime.fromtimestamp(math.ceil(at / 60.0) * 60.0, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _cut(seconds: float) -> float:

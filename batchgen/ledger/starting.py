@@ -12,7 +12,7 @@ from operator import itemgetter
 
 import sqlalchemy as sa
 
-from batchgen.core.facts import LiveAttempt, Opening, Spending
+from batchgen.core.facts import FETCH_LATER, LiveAttempt, Opening, Spending
 from batchgen.core.glob import matches
 from batchgen.core.messages import DueArrived, FetchDue, MoneyKind
 from batchgen.core.model import Credits, DueTask, Instant, KnownTask, Manifest, Task, Upload
@@ -190,6 +190,12 @@ _LIVE_COLUMNS = (
         .limit(1)
         .scalar_subquery()
         .label("newest_event"),
+        sa.select(events.c.detail)
+        .where(events.c.attempt_id == attempts.c.id, events.c.event == FETCH_LATER)
+        .order_by(events.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+        .label("fetch_later"),
     )
     .select_from(attempts)
     .join(runs, runs.c.id == attempts.c.run_id)
@@ -324,6 +330,7 @@ def _live_attempt(row: sa.RowMapping, scope: Scope, saved: frozenset[int]) -> Li
         urls=urls_from(row["urls"]),
         saved=saved,
         ordered=row["newest_event"] == AttemptEvent.RESENT,
+        not_before=float(row["fetch_later"] or 0),
     )
 
 

@@ -7,10 +7,13 @@ from batchgen.core.keptplan import KeptPlan
 from batchgen.core.plan import BUYING, Action, ActionKind
 from batchgen.core.pricing import model_of
 from batchgen.report.columns import cut
+from batchgen.report.stops import lifted
 from batchgen.report.text import clean, counted, number, size, span
 
 _QUIET = frozenset({ActionKind.DONE})
 """Kinds of which no example is shown: nothing is left to explain."""
+_GOING_ON = frozenset({ActionKind.RESUMED, ActionKind.TO_FETCH})
+"""Kinds for which a run does something without buying."""
 _WIDTH = 100
 
 
@@ -24,8 +27,17 @@ def plan_text(facts: PlanFacts, then: str = "", *, flags: str = "") -> str:
         lines += [f"{clean(part.manifest.name)} ({clean(part.manifest.path)})", *_manifest_lines(part, flags), ""]
     lines += [*_sum_lines(facts), *_warnings(facts)]
     if then:
-        lines += ["", f"next: {clean(then) if work_left(facts) else _idle(facts, flags)}"]
+        lines += ["", f"next: {_first(facts)}{clean(then)}" if work_left(facts) else f"next: {_idle(facts, flags)}"]
     return "\n".join(lines)
+
+
+def _first(facts: PlanFacts) -> str:
+    """Say what comes before a run that could do nothing at all, because a budget stops it at its first task."""
+    binding = facts.binding
+    if binding is None or binding.nth > 1 or facts.credits_most or _total(facts, *_GOING_ON):
+        return ""
+    lift = lifted(binding.stop, {part.manifest.name: part.manifest.path for part in facts.manifests})
+    return f"{lift}, then: " if lift else ""
 
 
 def _idle(facts: PlanFacts, flags: str) -> str:
@@ -114,8 +126,7 @@ def binding_line(binding: Binding) -> str:
 
 def work_left(facts: PlanFacts) -> int:
     """Return how many tasks a run would do something for."""
-    working = BUYING | {ActionKind.RESUMED, ActionKind.TO_FETCH}
-    return _total(facts, *working)
+    return _total(facts, *BUYING, *_GOING_ON)
 
 
 def _total(facts: PlanFacts, *kinds: ActionKind) -> int:

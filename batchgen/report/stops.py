@@ -24,6 +24,6 @@ def lifted(stop: Stop, files: Mapping[str, str]) -> str:
         case kind if kind in _ANEW and stop.asked > stop.limit:
             return f"raise budget.per_{kind} in {file} to {number(stop.asked)} or more"
         case StopKind.DAY | StopKind.MONTH:
-            return f"wait until that {stop.kind} is over, or raise budget.per_{stop.kind} in {file}"
+            return f"wait for another {stop.kind}, or raise budget.per_{stop.kind} in {file}"
         case _:
             return _BALANCE.get(stop.kind, "")

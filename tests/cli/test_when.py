@@ -66,6 +66,7 @@ def test_a_manifest_that_has_spent_its_total(cli: Cli, manifest: Write) -> None:
         ended = cli("run", path, "--sandbox", "--yes")
         assert (ended.code, advice in ended.out) == (3, True), ended
         assert advice in cli("status", "--sandbox").out
+        assert advice.partition(" goes on")[0] in cli("plan", path, "--sandbox").out
         assert "99,945 credits on the server" in cli("credits", "--sandbox").out
     manifest(3, more="budget: {total: 110}\n")
     assert cli("run", path, "--sandbox", "--yes").code == 3

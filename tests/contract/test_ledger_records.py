@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from batchgen.core.answers import Fault
+from batchgen.core.facts import FETCH_LATER
 from batchgen.core.messages import AttemptMoved, Controlled, Noted, OutputLost, TaskMoved, UploadForgotten, UploadStored
 from batchgen.core.messages import MoneyKind as Kind
 from batchgen.core.model import Upload
@@ -50,6 +51,15 @@ def test_a_repeat_that_a_person_ordered_is_known_as_such_to_the_next_run(books: 
     again = AttemptMoved(key, AttemptEvent.REPEATED, AttemptState.SUBMITTING, AttemptState.SUBMITTING, NOW)
     books.write(again)
     assert not books.open().live[0].ordered
+
+
+def test_a_render_whose_files_must_be_left_alone_is_known_as_such_to_the_next_run(books: Books) -> None:
+    """The newest word of their server counts, and for that render only."""
+    _, key = books.render(0)
+    books.render(1)
+    for until in (NOW + 9_000.25, NOW + 7_200.5):
+        books.write(Noted(FETCH_LATER, NOW, key=key, detail=repr(until)), Noted("undelivered", NOW, key=key))
+    assert {live.key == key: live.not_before for live in books.open().live} == {True: NOW + 7_200.5, False: 0.0}
 
 
 @pytest.mark.parametrize("event", [AttemptEvent.FOUND_ACCEPTED, AttemptEvent.RESENT])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
-from batchgen.core.facts import LiveAttempt, Opening, Spending
+from batchgen.core.facts import FETCH_LATER, LiveAttempt, Opening, Spending
 from batchgen.core.messages import (
     AttemptMoved,
     Controlled,
@@ -178,6 +178,9 @@ class Book:
                     urls=a.urls,
                     saved=frozenset(a.outputs),
                     ordered=a.ordered,
+                    not_before=next(
+                        (float(note.detail) for note in reversed(self.notes) if (note.event, note.key) == (FETCH_LATER, a.key)), 0.0
+                    ),
                 )
 
     def spending(self, today: str) -> Spending:

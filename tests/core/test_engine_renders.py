@@ -13,6 +13,7 @@ from batchgen.core.messages import AskStatus, DiskTrouble, Displaced, Download, 
 from batchgen.core.model import Manifest, Output, client_request_id
 from batchgen.core.policy import Policy
 from batchgen.core.retry import DOWNLOAD_TRIES, REFRESHES
+from batchgen.core.retryafter import to_the_minute
 from batchgen.core.states import AttemptState, TaskState
 from batchgen.errors import ExitCode
 from tests.core.test_engine_purchases import code
@@ -182,13 +183,27 @@ def test_a_retry_after_of_the_cdn_is_honoured() -> None:
     assert second - first >= 40.0
 
 
-def test_a_retry_after_of_the_cdn_that_is_too_long_is_left_to_the_next_run() -> None:
-    """Ten years are not slept through: the run ends with exit 6, and the next fetches the render."""
+@pytest.mark.parametrize(("asked", "obeyed"), [(7200.0, 7200.0), (315e6, 12 * 3600.0)])
+def test_a_retry_after_of_the_cdn_that_is_too_long_is_left_to_a_later_run(asked: float, obeyed: float) -> None:
+    """Hours are not slept through: the run ends with exit 6 and says until when. No run asks that server before; ten years are a fault."""
     world = World(render_time=0.0)
-    world.script(Download, lambda r: Downloaded(r, trouble=DiskTrouble.CUT, message="503", retry_after=315e6))
+    world.script(Download, lambda r: Downloaded(r, trouble=DiskTrouble.CUT, message="503", retry_after=asked))
     run = drive(a_book(some_tasks(2)), world)
     assert (code(run), run.now < START + 3600.0) == (ExitCode.UNAVAILABLE, True)
-    assert code(drive(run.book, world, stage=Stage(now=run.now + 60.0))) is ExitCode.DONE
+    refused, other = world.times(Download)
+    words = f"its server asks that no file be fetched before {to_the_minute(refused + obeyed + 0.1)}"
+    assert run.ended is not None
+    assert run.ended.reason == f"a paid render could not be fetched: 503; {words}"
+
+    again = drive(run.book, world, stage=Stage(now=refused + 60.0))
+    assert again.ended is not None
+    assert (again.ended.code, again.ended.reason) == (ExitCode.UNAVAILABLE, f"a paid render could not be fetched: {words}")
+    assert world.times(Download) == [refused, other]
+
+    later = drive(run.book, world, stage=Stage(now=refused + obeyed - 3000.0))  # less than an hour is waited for
+    assert code(later) is ExitCode.DONE
+    assert world.times(Download)[2:] == [pytest.approx(refused + obeyed, abs=5.0)]
+    assert world.times(Download)[2] >= refused + obeyed
     assert len(world.bought) == 2
 
 

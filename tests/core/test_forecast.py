@@ -12,6 +12,7 @@ from batchgen.core.model import Budget, Manifest, MediaKind, Reference, Spec, Ta
 from batchgen.core.plan import NOT_YET, plan_task
 from batchgen.core.policy import Policy, Quote
 from batchgen.core.pricing import Prices
+from batchgen.core.stops import StopKind
 from batchgen.core.written import ready_of
 
 PICTURES = [Reference(MediaKind.IMAGE, "image/png", f"{n}.png", sha256=str(n) * 64, path=f"/{n}.png", size=10 + n) for n in range(3)]
@@ -77,4 +78,4 @@ def test_a_manifest_that_a_budget_stopped_takes_nothing_more() -> None:
         made.fresh(manifest, [ready_of(ident, Spec("kling-2-6", "p", {"duration": duration}), f"m/{ident}", 1)], NOT_YET)
     facts = made.facts({})
     assert (facts.to_buy, facts.credits, facts.credits_most) == (2, 150, 0)
-    assert facts.binding == Binding("total of m", 60, 0, 100, "m", "dear", 1)
+    assert facts.binding == Binding("total of m", 60, 0, 100, "m", "dear", 1, StopKind.TOTAL, "m")

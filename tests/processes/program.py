@@ -82,6 +82,16 @@ class Running:
         until(lambda: self.process.poll() is not None or any(words in text for text in (self.said().out, self.said().err)))
         return self.said().err
 
+    def interrupt(self) -> None:
+        """Send SIGINT and wait until it was heard: two that wait together are one."""
+        self.process.send_signal(signal.SIGINT)
+        until(lambda: self.process.poll() is not None or not self._waits(signal.SIGINT))
+
+    def _waits(self, number: signal.Signals) -> bool:
+        """True while a signal waits for the process, by the kernel's masks."""
+        lines = Path(f"/proc/{self.process.pid}/status").read_text("utf-8").splitlines()
+        return any(int(line.split()[1], 16) >> (number - 1) & 1 for line in lines if line.startswith(("SigPnd:", "ShdPnd:")))
+
     def works_on(self, seconds: float) -> bool:
         """Let it work for a while; False if it has ended by itself."""
         try:

@@ -11,10 +11,10 @@ from tests.processes.program import Program, check_settled, serving, until
 
 def test_pause_budget_rate_and_go(program: Program, tmp_path: Path) -> None:
     """Each is obeyed before the command returns, and stands in the events; the run ends with everything done."""
-    with serving(tmp_path / "server", "render=0.3") as service:
+    with serving(tmp_path / "server", "stall=1") as service:
         program.sandboxed = False
         program.environ["RIVYA_BASE_URL"] = service.address
-        (program.folder / "batchgen.yaml").write_text("requests_per_minute: 60\npoll: {first: 0.2, every: 0.2}\n")
+        (program.folder / "batchgen.yaml").write_text("requests_per_minute: 60\nin_flight: 20\npoll: {first: 0.2, every: 0.2}\n")
         running = program.start("run", program.images(12), "--yes", "--budget", "11")
         until(lambda: service.bought() >= 2)
         paused = program("control", "pause")
@@ -25,6 +25,8 @@ def test_pause_budget_rate_and_go(program: Program, tmp_path: Path) -> None:
         assert json.loads(said.out) == {"document": "batchgen.control/1", "control": "rate", "value": 6000.0, "obeyed": True}
         assert service.bought() == bought
         assert program("control", "go").code == 0
+        until(lambda: service.bought() == 12)
+        service.finish_renders()
         assert running.end().code == 0
         check_settled(program, service.books(), 12)
         events = [detail for (detail,) in program.query("SELECT detail FROM events WHERE event LIKE 'control%' ORDER BY id")]
@@ -38,14 +40,17 @@ def test_within_two_seconds() -> None:
 
 def test_drain(program: Program, tmp_path: Path) -> None:
     """The run ends with exit code 3, says why, and the next one finishes."""
-    with serving(tmp_path / "server", "slow=0.2,render=3") as service:
+    with serving(tmp_path / "server", "slow=0.2,stall=1") as service:
         program.sandboxed = False
         program.environ["RIVYA_BASE_URL"] = service.address
-        running = program.start("run", program.images(30), "--yes")
+        running = program.start("run", program.images(30), "--yes")  # of which 20 have a place
         until(lambda: service.bought() >= 2)
         assert program("control", "drain").code == 0
-        said = running.end(patience=60)
+        said = running.end()
         assert (said.code, "drained by `batchgen control drain`" in said.out) == (3, True), said
+        service.finish_renders()
+        service.stop()
+        service.start()
         assert program("resume").code == 0
         check_settled(program, service.books(), 30)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from batchgen.runner import DRAIN
 from tests.processes.program import Program, books_of, check_settled, serving, until
 
 AT = """\
@@ -26,6 +27,18 @@ sys.addaudithook(heard)
 sys.exit(main(sys.argv[4:]))
 """
 """Terminates itself at an event of Python's own (an audit event) whose details hold these words, after so many others of the kind."""
+
+
+NEVER = "slow=3600"
+PATIENT = """\
+import sys
+from batchgen import runner
+from batchgen.cli.main import main
+
+runner.DRAIN = 3600.0
+sys.exit(main(sys.argv[1:]))
+"""
+"""Would wait an hour for what is in the air: nothing but a second signal ends it before."""
 
 
 def test_drained_and_terminated(program: Program, tmp_path: Path) -> None:
@@ -60,15 +73,15 @@ def test_drained_and_terminated(program: Program, tmp_path: Path) -> None:
 
 def test_interrupted_twice(program: Program, tmp_path: Path) -> None:
     """Against a server that does not answer, the second SIGINT ends the run at once with 130; nothing is lost by it."""
-    with serving(tmp_path / "server", "slow=50") as service:
+    with serving(tmp_path / "server", NEVER) as service:
         program.sandboxed = False
         program.environ["RIVYA_BASE_URL"] = service.address
-        running = program.start("run", program.images(3), "--yes")
+        running = program.start_python("-c", PATIENT, "run", program.images(3), "--yes")
         until(program.submits)
-        running.process.send_signal(signal.SIGINT)
-        assert running.works_on(0.5), "it must wait for what is in the air"
-        running.process.send_signal(signal.SIGINT)
-        said = running.end(patience=6)  # on its own the drain takes 8 s
+        running.interrupt()
+        assert "goes on" in program("status").out, "it must wait for what is in the air"
+        running.interrupt()
+        said = running.end()
         assert (said.code, "SIGINT" in said.out) == (130, True), said
         service.stop()
         service.start()
@@ -77,14 +90,15 @@ def test_interrupted_twice(program: Program, tmp_path: Path) -> None:
 
 
 def test_drain_has_an_end(program: Program, tmp_path: Path) -> None:
-    """Against a server that does not answer, SIGTERM ends the run within 10 s all the same."""
-    with serving(tmp_path / "server", "slow=50") as service:
+    """Against a server that never answers, SIGTERM ends the run all the same, before `docker stop` would kill it (10 s)."""
+    assert DRAIN < 10.0
+    with serving(tmp_path / "server", NEVER) as service:
         program.sandboxed = False
         program.environ["RIVYA_BASE_URL"] = service.address
         running = program.start("run", program.images(3), "--yes")
         until(program.submits)
         running.process.send_signal(signal.SIGTERM)
-        assert running.end(patience=10).code == 143
+        assert running.end().code == 143
         assert program.query("SELECT state, count(*) FROM attempts GROUP BY state") == [("submitting", 1)]
 
 

@@ -11,6 +11,7 @@ from batchgen.core.forecast import Binding, ManifestPlan, PlanFacts
 from batchgen.core.model import KnownTask, Manifest, Spec, Task
 from batchgen.core.plan import Action, ActionKind
 from batchgen.core.states import TaskState
+from batchgen.core.stops import StopKind
 from batchgen.report.plan import money_line, plan_document, plan_text, work_left
 
 
@@ -30,7 +31,7 @@ def plan(hostile: str) -> PlanFacts:
         uploads=25,
         upload_bytes=1_234_567,
         unseen_prices=("kling-2-6?duration=5", "kling-2-6?duration=10", "veo3-1-fast?"),
-        binding=Binding("per_run of spring", 5_500, 5_480, 55, "spring", "hero-101", 101),
+        binding=Binding("per_run of spring", 5_500, 5_480, 55, "spring", "hero-101", 101, StopKind.RUN, "spring"),
         seconds=615.0,
         warnings=("the clock\x1b was set back",),
     )
@@ -54,6 +55,17 @@ def test_text(plan: PlanFacts) -> None:
     ):
         assert said in text
     assert not {"\x1b", "\r", "\u202e"} & set(text)
+
+
+def test_what_next_where_a_budget_stops_the_first_task(plan: PlanFacts) -> None:
+    """A run that could do nothing is no next step: what lifts the budget comes first. One that can begin, or fetch, is."""
+    spent = Binding("total of spring", 5_500, 5_480, 55, "spring", "hero-1", 1, StopKind.TOTAL, "spring")
+    stuck = replace(plan, binding=spent, credits_most=0)
+    then = "batchgen run m/spring.yaml"
+    assert f"next: raise budget.total in m/spring.yaml to 5,535 or more, then: {then}" in plan_text(stuck, then)
+    fetching = replace(plan.manifests[0], counts={ActionKind.NEW: 300, ActionKind.TO_FETCH: 1})
+    for free in (replace(stuck, credits_most=55), replace(stuck, binding=replace(spent, nth=2)), replace(stuck, manifests=(fetching,))):
+        assert f"next: {then}" in plan_text(free, then)
 
 
 def test_nothing_to_buy(plan: PlanFacts) -> None:

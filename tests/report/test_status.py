@@ -125,13 +125,13 @@ M, N = "manifests/spring.yaml", "n.yaml"
         ((Stop(StopKind.RUN, "spring", "", 40, 0, 55),), "AGAIN"),
         (
             (Stop(StopKind.DAY, "spring", "spring", 75, 60, 55),),
-            f"wait until that day is over, or raise budget.per_day in {M}, then: AGAIN",
+            f"wait for another day, or raise budget.per_day in {M}, then: AGAIN",
         ),
         ((Stop(StopKind.DAY, "spring", "spring", 40, 0, 55),), f"raise budget.per_day in {M} to 55 or more, then: AGAIN"),
         ((Stop(StopKind.DAY, "spring", "", 40, 0, 55),), "raise budget.per_day in batchgen.yaml to 55 or more, then: AGAIN"),
         (
             (Stop(StopKind.MONTH, "spring", "", 75, 60, 55),),
-            "wait until that month is over, or raise budget.per_month in batchgen.yaml, then: AGAIN",
+            "wait for another month, or raise budget.per_month in batchgen.yaml, then: AGAIN",
         ),
         ((Stop(StopKind.KEEP_BALANCE, "spring", "", 40, 0, 55),), "buy credits, or lower keep_balance in batchgen.yaml, then: AGAIN"),
         ((Stop(StopKind.FUNDS, "spring"),), "buy credits, then: AGAIN"),
@@ -160,7 +160,7 @@ def test_what_next_after_a_stop(view: View, run: RunFacts, stops: tuple[Stop, ..
         ),
         (
             (Stop(StopKind.DAY, "spring", "", 75, 75, 55), Stop(StopKind.DAY, "n", "", 75, 75, 1)),
-            "wait until that day is over, or raise budget.per_day in batchgen.yaml, then: AGAIN",
+            "wait for another day, or raise budget.per_day in batchgen.yaml, then: AGAIN",
         ),
         (
             (Stop(StopKind.TOTAL, "spring", "spring", 75, 60, 55), Stop(StopKind.RUN, "n", "n", 3, 3, 1)),
