@@ -33,7 +33,7 @@ from batchgen.manifest.problems import Gathered, Refused, Reporter
 from batchgen.manifest.repeated import Repeated
 from batchgen.manifest.source import Source
 from batchgen.manifest.spool import Spool
-from batchgen.manifest.walk import Called, Trail
+from batchgen.manifest.walk import Called, Sight, Trail
 
 SUFFIXES = frozenset({".yaml", ".yml"})
 NOT_MANIFESTS = frozenset({"batchgen.yaml", "batchgen.yml"})
@@ -97,24 +97,27 @@ class Checked:
         return sum(m.task_count for m in self.manifests)
 
 
-def check(paths: Sequence[Path], catalogue: Catalogue, *, keep: bool = True) -> Checked:
+def check(paths: Sequence[Path], catalogue: Catalogue, *, keep: bool = True, sight: Sight | None = None) -> Checked:
     """Check manifests, and folders of manifests, whole.
 
     Args:
         paths: as the user typed them; problems name them so.
         catalogue: the models.
         keep: whether the tasks are wanted, or only whether they are right.
+        sight: is told how far this has come.
 
     Raises:
         ManifestError: with every problem of every manifest, up to `problems.ENOUGH`.
         UsageError: there is no room to keep the tasks.
     """
+    sight = sight or Sight()
     with Readers() as readers:
-        checking = _Checking(catalogue, readers, keep=keep, closely=False)
+        checking = _Checking(catalogue, readers, sight, keep=keep, closely=False)
         loaded = checking.manifests(paths)
         if checking.suspects():
-            checking = _Checking(catalogue, readers, keep=keep, closely=True)
+            checking = _Checking(catalogue, readers, sight, keep=keep, closely=True)
             loaded = checking.manifests(paths)
+    sight.manifest = ""
     checking.gathered.check()
     calls = called(paths)
     return Checked(tuple(replace(manifest, walk=trail.walk(calls, manifest.tasks_by_model)) for manifest, trail in loaded))
@@ -128,10 +131,11 @@ def called(paths: Sequence[Path]) -> list[Called]:
 class _Checking:
     """What the manifests of one call are checked against each other with. `closely` finds where a name stood before."""
 
-    def __init__(self, catalogue: Catalogue, readers: Readers, *, keep: bool, closely: bool) -> None:
+    def __init__(self, catalogue: Catalogue, readers: Readers, sight: Sight, *, keep: bool, closely: bool) -> None:
         self.gathered = Gathered()
         self._catalogue = catalogue
         self._readers = readers
+        self._sight = sight
         self._keep = keep
         self._repeated = Repeated(self.gathered.add) if closely else None
         self._outputs = Doubles()
@@ -150,7 +154,8 @@ class _Checking:
     def _manifest(self, shown_as: str) -> tuple[LoadedManifest, Trail] | None:
         reporter = Reporter(shown_as, self.gathered.add)
         path = os.path.abspath(shown_as)  # noqa: PTH100 - resolve() would follow links, and references start where the link is
-        trail = Trail(path, time.time_ns())
+        self._sight.manifest = shown_as
+        trail = Trail(path, time.time_ns(), self._sight)
         trail.rows(path)
         try:
             header = read_header(_header(path, reporter), self._catalogue, reporter)
@@ -182,6 +187,7 @@ class _Checking:
                 tasks = self._repeated.among(tasks, name, lambda: expander.place)
             while some := list(islice(tasks, CHUNK - len(chunk))):
                 models[expander.model] += len(some)
+                self._sight.tasks += len(some)
                 chunk += some
                 if len(chunk) == CHUNK:
                     self._take(chunk, name, spool)
