@@ -45,6 +45,9 @@ MOST_TASKS = 10_000_000
 CHUNK = 1_000
 """Tasks that are kept and compared in one go."""
 
+STRIDE = 50
+"""Tasks that are counted in one go: whoever watches sees films go by one by one."""
+
 
 HEAVY = 200
 """Nodes of an entry from which on no other is read ahead of it: an entry may hold a hundred thousand rows."""
@@ -115,6 +118,7 @@ def check(paths: Sequence[Path], catalogue: Catalogue, *, keep: bool = True, sig
         checking = _Checking(catalogue, readers, sight, keep=keep, closely=False)
         loaded = checking.manifests(paths)
         if checking.suspects():
+            sight.tasks = sight.files = 0
             checking = _Checking(catalogue, readers, sight, keep=keep, closely=True)
             loaded = checking.manifests(paths)
     sight.manifest = ""
@@ -185,7 +189,7 @@ class _Checking:
             tasks = expander.tasks(node)
             if self._repeated:
                 tasks = self._repeated.among(tasks, name, lambda: expander.place)
-            while some := list(islice(tasks, CHUNK - len(chunk))):
+            while some := list(islice(tasks, min(STRIDE, CHUNK - len(chunk)))):
                 models[expander.model] += len(some)
                 self._sight.tasks += len(some)
                 chunk += some

@@ -12,7 +12,9 @@ from threading import enumerate as enumerate_threads
 
 import pytest
 
-from batchgen.errors import Problem
+from batchgen.catalogue import Catalogue
+from batchgen.errors import ManifestError, Problem
+from batchgen.manifest import Sight, check
 from batchgen.manifest.ahead import BURST, READERS, Readers, ahead
 from batchgen.manifest.problems import Refused
 from batchgen.manifest.references import SMALL
@@ -214,3 +216,14 @@ def test_nothing_more_is_read_after_the_end() -> None:
     for number in range(100):
         readers.wait(str(number))
     assert len(read) <= READERS
+
+
+def test_how_far_a_check_has_come(folder: Folder) -> None:
+    """Every task and every file is counted once, also where rows with equal ids are gone through twice."""
+    folder.write("a.png", PNG)
+    folder.write("rows.csv", "n\n" + "x\n" * 3)
+    folder.of_tasks("  - {id: a, prompt: p, references: [a.png]}\n  - {id: '${n}', prompt: p, foreach: rows.csv}\n")
+    sight = Sight()
+    with pytest.raises(ManifestError):
+        check([folder.path / "m.yaml"], Catalogue.shipped(), sight=sight)
+    assert sight == Sight("", 4, 1)
