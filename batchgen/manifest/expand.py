@@ -31,6 +31,9 @@ from batchgen.manifest.walk import Trail
 MOST_COMBINATIONS = 100_000
 """Tasks out of one row. A matrix of five names with ten values each has as many; beyond it somebody mistyped."""
 
+LONG = 10_000
+"""Characters of a row from which on no other is read ahead of it; rows mostly have some hundred."""
+
 _IN_OUTPUT = frozenset({"manifest", "task"})
 _MULTIPLIERS = frozenset({"foreach", "matrix", "takes"})
 _ROWLESS = Row({}, Place("", 0))
@@ -166,7 +169,9 @@ class Expander:
         self._place = Place(rows.shown_as, 0)
         take = lane.take
         records = rows.cells(self._reporter)
-        for line, cells in ahead(records, lambda some: lane.expect(cells for _, cells in some)) if lane.refers else records:
+        if lane.refers:
+            records = ahead(records, lambda some: lane.expect(cells for _, cells in some), lambda record: _is_long(record[1]))
+        for line, cells in records:
             self._line = line
             ready = take(cells)
             if ready:
@@ -293,7 +298,9 @@ class Expander:
     def _of_rows(self, entry: _Entry, lane: Lane | None) -> Iterator[Ready]:
         """Yield the tasks of rows, and of what matrix and takes make of each."""
         filled = self._filled(entry.factors)
-        for row, values in ahead(filled, lambda some: lane.expect(v for _, v in some)) if lane and lane.refers else filled:
+        if lane and lane.refers:
+            filled = ahead(filled, lambda some: lane.expect(values for _, values in some), lambda task: _is_long(task[1].values()))
+        for row, values in filled:
             place = row.place if entry.factors.rows else None
             if place:
                 self._place, self._line = place, place.line
@@ -350,6 +357,10 @@ class Expander:
         if wrong:
             entry.desk.about(node, filling, f"{wrong}: {shown(text)}")
         return None if wrong else stored
+
+
+def _is_long(texts: Iterable[str]) -> bool:
+    return sum(map(len, texts)) > LONG
 
 
 def _output_template(node: Scalar, desk: Desk) -> Template:
