@@ -42,7 +42,7 @@ from batchgen.intake import actions as actions  # noqa: PLC0414 - for those who 
 from batchgen.intake import adopt, foresee, unchanged
 from batchgen.ledger import Store, exists
 from batchgen.ledger.check import Broken
-from batchgen.manifest import Checked, called
+from batchgen.manifest import Checked, Sight, called
 from batchgen.manifest import check as check_manifests
 from batchgen.notices import Herald
 from batchgen.notices.words import Place
@@ -58,12 +58,13 @@ CHUNK = 1000
 """Tasks looked up in the ledger at once."""
 
 
-def check(paths: Sequence[Path], settings: Settings | None = None) -> Checked:
+def check(paths: Sequence[Path], settings: Settings | None = None, sight: Sight | None = None) -> Checked:
     """Check manifests, offline. Raises ManifestError with every problem.
 
     With settings, manifests that are as they were when the ledger took their tasks are recognised and not walked again.
+    `sight` is told how far the walk has come.
     """
-    return (_recognised(paths, settings) if settings else None) or check_manifests(paths, Catalogue.shipped())
+    return (_recognised(paths, settings) if settings else None) or check_manifests(paths, Catalogue.shipped(), sight=sight)
 
 
 def _recognised(paths: Sequence[Path], settings: Settings) -> Checked | None:

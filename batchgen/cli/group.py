@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from importlib import import_module
+from textwrap import fill
 
 import click
 from click.shell_completion import CompletionItem
@@ -59,9 +60,9 @@ class Commands(click.Group):
         return found
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that is called, or say what may have been meant."""
+        """Find the command that is called, or say what may have been meant; of a line that a shell completes, nothing is said."""
         name = args[0]
-        if name not in COMMANDS and not name.startswith("-"):
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             near = difflib.get_close_matches(name[:40], COMMANDS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
             ctx.fail(f"There is no command {name!r}; {hint}")
@@ -82,9 +83,13 @@ RUN_CODES = tuple(code for code in ExitCode if code is not ExitCode.BUG)
 """What a run can end with."""
 
 
+WIDTH = 76
+"""Columns of what click does not wrap itself; it sets two before them, and the common terminal has 80."""
+
+
 def closing(example: str, *codes: ExitCode, failed: str = ExitCode.SOME_FAILED.meaning) -> str:
     """Return the end of a command's help: an example and its exit codes. `failed` is what 1 means where no tasks are rendered."""
     meanings = {code: code.meaning for code in (*codes, ExitCode.INTERRUPTED)}
     meanings |= {code: failed for code in meanings if code is ExitCode.SOME_FAILED}
-    lines = [f"{int(code):>3}  {meaning}" for code, meaning in meanings.items()]
+    lines = [fill(f"{int(code):>3}  {meaning}", WIDTH, subsequent_indent=" " * 5) for code, meaning in meanings.items()]
     return "\b\nExample:\n  " + example.replace("\n", "\n  ") + "\n\n\b\nExit codes:\n" + "\n".join(lines)

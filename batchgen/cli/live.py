@@ -10,18 +10,15 @@ from collections.abc import Callable
 from threading import Event, Lock, Thread
 
 from batchgen.cli.paint import Painter
+from batchgen.cli.screen import CALM, LEAVE
 from batchgen.core.messages import Glimpse, Step
 from batchgen.core.model import Instant
 from batchgen.report.live import Room, live_lines
 from batchgen.report.pulse import Pulse
 from batchgen.report.text import When
 
-CALM = 0.25
-"""Seconds between two frames: faster is flicker."""
 STILL = 1.0
 """Seconds after which a frame is drawn although nothing happened: the clock in it goes on."""
-LEAVE = 2.0
-"""Seconds that the thread may take to end; one that hangs in a stopped terminal is left behind."""
 
 
 class LiveView:

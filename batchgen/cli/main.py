@@ -20,6 +20,7 @@ from batchgen import __version__
 from batchgen.cli.group import COMMANDS, COMPLETE_VARIABLE, Commands
 from batchgen.cli.screen import Screen, abandon_stdout, abandon_unwritable_stderr, abandon_unwritable_stdout, settle_streams
 from batchgen.cli.trouble import Called, Trouble, trouble_of
+from batchgen.core.address import without_password
 from batchgen.errors import ExitCode, Terminated
 from batchgen.report.text import clean, iso, to_json
 
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001  the last resort: a bug must say what it means for the money
             _trace(screen, error)
             abandon_unwritable_stdout()
-            return _tell(screen, trouble_of(error, screen.code, _what(arguments)))
+            return _tell(screen, trouble_of(error, screen.code, called_by(arguments)))
         finally:
             abandon_unwritable_stderr()
 
@@ -82,13 +83,14 @@ def _terminate(number: int, _frame: object) -> None:
     raise Terminated
 
 
-def _what(arguments: Sequence[str]) -> Called:
+def called_by(arguments: Sequence[str]) -> Called:
     """Return what was called, also if click could not read it."""
     ledger = _given(arguments, "--ledger")
-    flags = (f" --ledger {shlex.quote(ledger)}" if ledger else "") + (" --sandbox" if "--sandbox" in arguments else "")
+    flags = (f" --ledger {shlex.quote(without_password(ledger))}" if ledger else "") + (" --sandbox" if "--sandbox" in arguments else "")
     at = next((at for at, name in enumerate(arguments) if name in COMMANDS), len(arguments))
     words = 2 if arguments[at : at + 1] == ["ledger"] else 1  # its commands have commands
-    return Called(" ".join(name for name in arguments[at : at + words] if not name.startswith("-")), clean(flags))
+    command = " ".join(name for name in arguments[at : at + words] if not name.startswith("-"))
+    return Called(command, clean(flags), clean(shlex.join(["batchgen", *map(without_password, arguments)])))
 
 
 def _given(arguments: Sequence[str], option: str) -> str:

@@ -1,9 +1,14 @@
-"""Where a report goes: a file that appears whole or not at all, or stdout."""
+"""Where a report goes: a file that appears whole or not at all, or stdout.
+
+A report or a kept plan names prompts and credits: only its owner reads a new one. One that takes another's place has its
+mode, so that whoever opened last night's page to others has said so for every night.
+"""
 
 from __future__ import annotations
 
 import io
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +16,8 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from batchgen.errors import UsageError
+
+PRIVATE = 0o600
 
 
 @contextmanager
@@ -47,7 +54,9 @@ def _whole(place: Path) -> Iterator[BinaryIO]:
     place = place.resolve()  # a link stays, and what it leads to is replaced
     part = place.with_name(place.name + ".part")
     try:
-        with part.open("wb") as stream:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PRIVATE), "wb") as stream:
+            if place.exists():
+                os.fchmod(stream.fileno(), stat.S_IMODE(place.stat().st_mode))
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

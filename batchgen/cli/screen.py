@@ -22,6 +22,11 @@ from batchgen.report.text import iso, to_json
 if TYPE_CHECKING:
     from batchgen.cli.paint import Painter
 
+CALM = 0.25
+"""Seconds between two frames of what is drawn: faster is flicker."""
+LEAVE = 2.0
+"""Seconds that a thread which draws may take to end; one that hangs in a stopped terminal is left behind."""
+
 
 @dataclass(slots=True)
 class Screen:

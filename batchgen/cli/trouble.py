@@ -63,12 +63,12 @@ class Called:
 
     command: str = ""
     flags: str = ""  # those that say which ledger, with a blank before them
+    line: str = "batchgen"  # all of it, as it was typed
 
     @property
     def again(self) -> str:
         """What goes on where this ended."""
-        file = " FILE" if self.command == "ledger backup" else ""
-        return f"batchgen {'resume' if self.command in RUNS else self.command}{file}{self.flags}"
+        return f"batchgen resume{self.flags}" if self.command in RUNS else self.line
 
 
 def _interrupted(error: BaseException, called: Called) -> Trouble:

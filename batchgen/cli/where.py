@@ -13,6 +13,7 @@ import click
 from batchgen.catalogue import did_you_mean, shown
 from batchgen.cli.options import said
 from batchgen.cli.screen import Screen
+from batchgen.core.address import without_password
 from batchgen.core.ports import Ledger
 from batchgen.errors import UsageError
 from batchgen.report.views import Advice
@@ -42,8 +43,8 @@ def faults(function: F) -> F:
 
 
 def flags_of(where: Where) -> str:
-    """Return what a command must be given to look at the same ledger, for advice that can be copied."""
-    ledger = f" --ledger {shlex.quote(where['ledger'])}" if where["ledger"] else ""
+    """Return what a command must be given to look at the same ledger, for advice that can be copied but for a password in it."""
+    ledger = f" --ledger {shlex.quote(without_password(where['ledger']))}" if where["ledger"] else ""
     return ledger + (" --sandbox" if where["sandbox"] else "")
 
 

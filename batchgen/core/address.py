@@ -6,12 +6,21 @@ The API's base URL is where the key is sent, so it is looked at closely.
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import SplitResult, urlsplit
 
 from batchgen.errors import UsageError
 
 BASE_URL = "RIVYA_BASE_URL"
 """The setting that names the API's address; errors name it too."""
+
+_PASSWORD = re.compile(r"(?<=://)([^:/@]*):.*@")
+_PASSWORD_ASKED = re.compile(r"(?i)(?<=[?&])(\w*passw(?:or)?d)=[^&]*")
+
+
+def without_password(url: str) -> str:
+    """Return a database's URL (or a path) as it may be shown: `***` for a password before the host, or in the query."""
+    return _PASSWORD_ASKED.sub(r"\1=***", _PASSWORD.sub(r"\1:***@", url)) if "://" in url else url
 
 
 def is_loopback(host: str) -> bool:

@@ -50,7 +50,7 @@ def check(connection: sa.Connection) -> Iterator[Broken]:
 
     What cannot be read at all (a lost page, a word that is no state) ends only the proof that met it.
     """
-    for prove in (_whole, _sent, _one_live, _keys, _money, _budgets, _outputs, _task_log, _attempt_log):
+    for prove in (_whole, _sent, _one_live, _keys, _money, _accounts, _budgets, _outputs, _task_log, _attempt_log):
         try:
             yield from prove(connection)
         except (sa.exc.DBAPIError, ValueError, TypeError) as error:
@@ -185,6 +185,21 @@ def _money(connection: sa.Connection) -> Iterator[Broken]:
             yield Broken(4, _named(attempt), f"{credits[MoneyKind.REFUND]} credits came back, {credits[MoneyKind.CAPTURE]} were captured")
         if not final and (count[MoneyKind.CAPTURE] or count[MoneyKind.RELEASE]):
             yield Broken(4, _named(attempt), f"it is {attempt['state']}, but its hold is closed")
+
+
+def _accounts(connection: sa.Connection) -> Iterator[Broken]:
+    """Prove that every row of money counts for the manifest, the run and the day of its attempt: budgets are sums by these."""
+    strange = (
+        sa.select(money.c.id, tasks.c.ident, manifests.c.name)
+        .join(attempts, attempts.c.id == money.c.attempt_id)
+        .join(tasks, tasks.c.id == attempts.c.task_id)
+        .join(manifests, manifests.c.id == tasks.c.manifest_id)
+        .join(runs, runs.c.id == attempts.c.run_id)
+        .where(sa.or_(money.c.manifest_id != tasks.c.manifest_id, money.c.run_root != runs.c.root, money.c.day != attempts.c.day))
+        .order_by(money.c.id)
+    )
+    for row in connection.execute(strange).mappings():
+        yield Broken(4, _named(row, "money"), "it counts for another manifest, run or day than its attempt")
 
 
 def _budgets(connection: sa.Connection) -> Iterator[Broken]:

@@ -10,7 +10,7 @@ from batchgen.core.messages import MoneyKind
 from batchgen.core.night import CreditFacts, FlightFacts
 from batchgen.core.pricing import model_of
 from batchgen.core.states import AttemptState
-from batchgen.ledger.tables import attempts, money, runs
+from batchgen.ledger.tables import attempts, manifests, money, runs
 
 PAGE = 2000
 """Rows fetched together; each is a few dozen bytes."""
@@ -21,8 +21,7 @@ def flights(connection: sa.Connection, root: int) -> Iterator[FlightFacts]:
     # by number too: a step submits several attempts at one instant
     query = (
         sa.select(attempts.c.price_key, attempts.c.state, attempts.c.submitted_at, attempts.c.accepted_at, attempts.c.ended_at)
-        .join(runs, runs.c.id == attempts.c.run_id)
-        .where(runs.c.root == root)
+        .where(attempts.c.run_id.in_(sa.select(runs.c.id).where(runs.c.root == root)))
         .order_by(attempts.c.submitted_at, attempts.c.id)
     )
     with connection.execution_options(yield_per=PAGE).execute(query) as rows:
@@ -32,7 +31,8 @@ def flights(connection: sa.Connection, root: int) -> Iterator[FlightFacts]:
 
 def credit_moves(connection: sa.Connection, root: int) -> Iterator[CreditFacts]:
     """Yield how the credits of a night's attempts moved, in the order of the book."""
-    query = sa.select(money.c.at, money.c.kind, money.c.credits).where(money.c.run_root == root).order_by(money.c.id)
+    of_any = money.c.manifest_id.in_(sa.select(manifests.c.id))  # named, so that the index on (manifest, run) serves
+    query = sa.select(money.c.at, money.c.kind, money.c.credits).where(of_any, money.c.run_root == root).order_by(money.c.id)
     with connection.execution_options(yield_per=PAGE).execute(query) as rows:
         for at, kind, credits in rows:
             yield CreditFacts(at, MoneyKind(kind), credits)

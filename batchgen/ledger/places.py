@@ -8,6 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from batchgen.core.address import without_password
 from batchgen.errors import LedgerError
 
 NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afs", "ncpfs"})
@@ -38,10 +39,8 @@ def place_of(where: str | Path) -> Place:
     if backend == SQLITE and url.database and url.database != ":memory:":
         return _file(Path(url.database))
     if backend == POSTGRESQL:
-        return Place(url.render_as_string(hide_password=True), url=url.set(drivername="postgresql+psycopg"))
-    raise LedgerError(
-        f"a ledger cannot be kept in {url.render_as_string(hide_password=True)}; name a file, or postgresql+psycopg://user@host/database"
-    )
+        return Place(without_password(where), url=url.set(drivername="postgresql+psycopg"))
+    raise LedgerError(f"a ledger cannot be kept in {without_password(where)}; name a file, or postgresql+psycopg://user@host/database")
 
 
 def _file(path: Path) -> Place:

@@ -51,7 +51,10 @@ _KNOWN = (
     .where(manifests.c.name == sa.bindparam("manifest"))
 )
 _KNOWN_IDS = _KNOWN.where(tasks.c.ident.in_(sa.bindparam("ids", expanding=True)))
-_KNOWN_WANTED = _KNOWN.where(tasks.c.wanted, tasks.c.id > sa.bindparam("after")).order_by(tasks.c.id).limit(PAGE)
+_KNOWN_WANTED = (
+    # said so that the index on (manifest, id) serves: it alone begins a page where the last one ended, and has it in order
+    _KNOWN.where(tasks.c.wanted.is_not(sa.false()), tasks.c.ident > sa.bindparam("after")).order_by(tasks.c.ident).limit(PAGE)
+)
 
 
 def known(connection: sa.Connection, manifest: str, ids: Sequence[str]) -> Mapping[str, KnownTask]:
@@ -66,15 +69,15 @@ def known(connection: sa.Connection, manifest: str, ids: Sequence[str]) -> Mappi
 def leavers(
     connect: Callable[[], AbstractContextManager[sa.Connection]], manifest: str, stayed: Callable[[str], bool]
 ) -> Iterator[KnownTask]:
-    """Yield the wanted tasks of which `stayed(id)` is false, page by page, so that nothing stays open while they are written."""
-    after = 0
+    """Yield the wanted tasks of which `stayed(id)` is false, by id, page by page, so that nothing stays open while they are written."""
+    after = ""
     while True:
         with connect() as connection:
             page = connection.execute(_KNOWN_WANTED, {"manifest": manifest, "after": after}).mappings().all()
         yield from (_known_task(row) for row in page if not stayed(row["ident"]))
         if len(page) < PAGE:
             return
-        after = page[-1]["id"]
+        after = page[-1]["ident"]
 
 
 def _known_task(row: sa.RowMapping) -> KnownTask:

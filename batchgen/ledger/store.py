@@ -107,7 +107,7 @@ class Store:
             return starting.known(connection, manifest, ids)
 
     def leavers(self, manifest: str, stayed: Callable[[str], bool]) -> Iterator[KnownTask]:
-        """Yield the wanted tasks of a manifest of which `stayed(id)` is false."""
+        """Yield the wanted tasks of a manifest of which `stayed(id)` is false, by id."""
         return starting.leavers(self._read, manifest, stayed)
 
     def wanted(self, manifest: str) -> int:
@@ -296,7 +296,8 @@ class Store:
         """Copy the ledger, consistently, also while a run goes on. Raises LedgerError for one that is no file, or if `target` exists."""
         if url := self._opened.place.url:
             # Without the password, which pg_dump asks for, or takes from PGPASSWORD or ~/.pgpass: a command line can be read by all.
-            address = url.set(drivername="postgresql", password=None).render_as_string()
+            bare = url.set(drivername="postgresql", password=None).difference_update_query(("password", "sslpassword"))
+            address = bare.render_as_string()
             raise LedgerError(
                 f"{self.place} is a database server's, whose own tool copies it, also while a run goes on",
                 then=f"pg_dump {shlex.quote(address)}",

@@ -6,6 +6,6 @@ are read from the files again, one by one. Deliberately absent: prices, the ledg
 
 from batchgen.manifest.load import Checked, LoadedManifest, called, check
 from batchgen.manifest.shape import schema_path
-from batchgen.manifest.walk import recognised
+from batchgen.manifest.walk import Sight, recognised
 
-__all__ = ["Checked", "LoadedManifest", "called", "check", "recognised", "schema_path"]
+__all__ = ["Checked", "LoadedManifest", "Sight", "called", "check", "recognised", "schema_path"]

@@ -8,26 +8,31 @@ from __future__ import annotations
 import itertools
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
 from batchgen.catalogue import Catalogue, Model, shown
 from batchgen.core.model import Spec
 from batchgen.core.written import Ready, ready_of
+from batchgen.manifest.ahead import Readers, ahead
 from batchgen.manifest.fill import Template, template
 from batchgen.manifest.header import OUTPUT, Header, find_model
 from batchgen.manifest.lane import Compiled, Keys, Lane
 from batchgen.manifest.names import check_id, check_output, output_name, slug
 from batchgen.manifest.nodes import Entry, MappingNode, Node, Scalar, SequenceNode, whole_number
-from batchgen.manifest.pieces import Desk, Filling, ParamsPiece, PromptPiece, ReferencePiece
+from batchgen.manifest.pieces import Desk, Filling, ParamsPiece, PromptPiece, ReferencePiece, expect
 from batchgen.manifest.problems import Place, Refused, Reporter
+from batchgen.manifest.references import Finder
 from batchgen.manifest.rows import CsvRows, InlineRows, Row, Rows, open_rows
 from batchgen.manifest.shape import check_task
 from batchgen.manifest.walk import Trail
 
 MOST_COMBINATIONS = 100_000
 """Tasks out of one row. A matrix of five names with ten values each has as many; beyond it somebody mistyped."""
+
+LONG = 10_000
+"""Characters of a row from which on no other is read ahead of it; rows mostly have some hundred."""
 
 _IN_OUTPUT = frozenset({"manifest", "task"})
 _MULTIPLIERS = frozenset({"foreach", "matrix", "takes"})
@@ -106,28 +111,42 @@ class _ByName(dict[str, str]):
 class Expander:
     """Makes the tasks of one manifest."""
 
-    def __init__(self, header: Header, trail: Trail, catalogue: Catalogue, reporter: Reporter) -> None:
+    def __init__(self, header: Header, trail: Trail, readers: Readers, catalogue: Catalogue, reporter: Reporter) -> None:
         """Take what all entries share.
 
         Args:
             header: what tasks inherit.
             trail: where the files that are read are noted.
+            readers: who reads files ahead.
             catalogue: the models.
             reporter: where problems go.
         """
         self._header = header
         self._folder = os.path.dirname(trail.manifest)  # noqa: PTH120 - a string goes on from here
         self._trail = trail
+        self._finder = Finder(self._folder, readers, trail.reference)
         self._catalogue = catalogue
         self._reporter = reporter
         self._line = 0
         self._place = Place(reporter.file, 0)
         self.model = ""
+        self._expect(header.references, header.model)
 
     @property
     def place(self) -> Place:
         """Where the task that was yielded last comes from: its row, or its entry in the manifest."""
         return Place(self._place.file, self._line, self._place.column)
+
+    def expect(self, nodes: Iterable[Node]) -> None:
+        """Have the files read that these entries name outright."""
+        for node in nodes:
+            if isinstance(node, MappingNode):
+                given = _scalar(node, "model")
+                self._expect(node.get("references"), self._catalogue.find(given.text) if given else self._header.model)
+
+    def _expect(self, given: Node | None, model: Model | None) -> None:
+        if isinstance(given, SequenceNode) and model and model.references:
+            expect(given.items, self._finder, model)
 
     def tasks(self, node: Node) -> Iterator[Ready]:
         """Yield the tasks of one entry, all of `model`; report what is wrong with it and with each of them."""
@@ -136,13 +155,12 @@ class Expander:
             return
         self.model = entry.model.id
         self._place, self._line = Place(self._reporter.file, node.line, node.column), node.line
-        lane, rows = entry.lane(self._header.manifest.name), entry.factors.rows
+        lane = entry.lane(self._header.manifest.name)
         try:
             if lane and entry.factors.cells:
                 yield from self._of_cells(entry, entry.factors.cells, lane)
             else:
-                for row in rows.each(self._reporter) if rows else (_ROWLESS,):
-                    yield from self._of_row(entry, row, lane)
+                yield from self._of_rows(entry, lane)
         except Refused as refused:
             self._reporter.sink(refused.problem)
 
@@ -150,13 +168,19 @@ class Expander:
         """Yield the tasks of rows of a CSV file: what a million of them go through."""
         self._place = Place(rows.shown_as, 0)
         take = lane.take
-        for line, cells in rows.cells(self._reporter):
+        records = rows.cells(self._reporter)
+        if lane.refers:
+            records = ahead(records, lambda some: lane.expect(cells for _, cells in some), lambda record: _is_long(record[1]))
+        for line, cells in records:
             self._line = line
             ready = take(cells)
             if ready:
                 yield ready
             else:
-                yield from self._of_row(entry, rows.row(line, cells), None)
+                row = rows.row(line, cells)
+                careful = self._task(entry, Filling(row.values, row.place, row.unfit))
+                if careful:
+                    yield careful
 
     # ------------------------------------------------------------ once an entry
 
@@ -171,7 +195,7 @@ class Expander:
             shape_is_right = check_task(node, self._reporter)
             id_node = _scalar(node, "id")
         broken = not shape_is_right and (id_node is None or not _MULTIPLIERS.isdisjoint(node.entries))
-        desk = Desk(self._reporter, id_node.text if id_node else "", frozenset(), broken, self._trail.reference)
+        desk = Desk(self._reporter, id_node.text if id_node else "", frozenset(), broken)
         factors = _Factors(self._rows(node, desk), _matrix(node), whole_number(node.get("takes")))
         desk.known = None if desk.broken else factors.names()
         self._check_factors(node, factors, desk)
@@ -224,7 +248,10 @@ class Expander:
             desk.wrong(
                 items[most], f"{len(items)} references; {model.id} takes {most}", model.references.rule or f"remove {len(items) - most}"
             )
-        return [ReferencePiece(item, self._folder, model, desk) for item in items]
+        pieces = [ReferencePiece(item, self._finder, model, desk) for item in items]
+        for piece in pieces:
+            piece.settle()
+        return pieces
 
     def _rows(self, node: MappingNode, desk: Desk) -> Rows | None:
         given = node.get("foreach")
@@ -268,18 +295,26 @@ class Expander:
 
     # ------------------------------------------------------------ once a task
 
-    def _of_row(self, entry: _Entry, row: Row, lane: Lane | None) -> Iterator[Ready]:
-        factors = entry.factors
-        place = row.place if factors.rows else None
-        if place:
-            self._place, self._line = place, place.line
-        for combination in itertools.product(*factors.matrix.values()):
-            values = {**row.values, **dict(zip(factors.matrix, combination, strict=True))} if factors.matrix else row.values
-            for take in range(1, (factors.takes or 1) + 1):
-                filled = {**values, "take": str(take)} if factors.takes else values
-                ready = (lane.take(filled) if lane else None) or self._task(entry, Filling(filled, place, row.unfit))
-                if ready:
-                    yield ready
+    def _of_rows(self, entry: _Entry, lane: Lane | None) -> Iterator[Ready]:
+        """Yield the tasks of rows, and of what matrix and takes make of each."""
+        filled = self._filled(entry.factors)
+        if lane and lane.refers:
+            filled = ahead(filled, lambda some: lane.expect(values for _, values in some), lambda task: _is_long(task[1].values()))
+        for row, values in filled:
+            place = row.place if entry.factors.rows else None
+            if place:
+                self._place, self._line = place, place.line
+            ready = (lane.take(values) if lane else None) or self._task(entry, Filling(values, place, row.unfit))
+            if ready:
+                yield ready
+
+    def _filled(self, factors: _Factors) -> Iterator[tuple[Row, Mapping[str, str]]]:
+        """Yield each row with the values of each of its tasks."""
+        for row in factors.rows.each(self._reporter) if factors.rows else (_ROWLESS,):
+            for combination in itertools.product(*factors.matrix.values()):
+                values = {**row.values, **dict(zip(factors.matrix, combination, strict=True))} if factors.matrix else row.values
+                for take in range(1, (factors.takes or 1) + 1):
+                    yield row, {**values, "take": str(take)} if factors.takes else values
 
     def _task(self, entry: _Entry, filling: Filling) -> Ready | None:
         """Make a task. Where a piece was reported, the rest is made all the same, so that its problems are found in the same go."""
@@ -322,6 +357,10 @@ class Expander:
         if wrong:
             entry.desk.about(node, filling, f"{wrong}: {shown(text)}")
         return None if wrong else stored
+
+
+def _is_long(texts: Iterable[str]) -> bool:
+    return sum(map(len, texts)) > LONG
 
 
 def _output_template(node: Scalar, desk: Desk) -> Template:

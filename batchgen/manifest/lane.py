@@ -9,7 +9,8 @@ a test compares both.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from json.encoder import encode_basestring
 from operator import itemgetter
@@ -59,6 +60,11 @@ class Lane:
         self._heads = _Heads(parts, keys)
         self._tails = _Tails(parts.references, keys)
         self._output = _output(parts, keys)
+        self.refers = self._tails.varied
+
+    def expect(self, rows: Iterable[Values]) -> None:
+        """Have the files read that the references of these rows name. Where a lane `refers`, they differ from row to row."""
+        self._tails.expect(rows)
 
     def take(self, values: Values) -> Ready | None:
         """Return the task of a row, or None if it needs a closer look."""
@@ -158,6 +164,7 @@ class _Tails:
     def __init__(self, pieces: Sequence[ReferencePiece], keys: Keys) -> None:
         self._pieces = pieces
         names = list(dict.fromkeys(name for piece in pieces for name in piece.names))
+        self.varied = bool(names)
         self._get = _getter(names, keys) if names else None
         self._values = _mapping(names, keys) if names else lambda _: {}
         self._known: dict[object, tuple[str, str]] = {}
@@ -170,6 +177,17 @@ class _Tails:
                 self._known.clear()
             found = self._known[key] = self._written(self._values(values))
         return found
+
+    def expect(self, rows: Iterable[Values]) -> None:
+        """Have the files read for values that are not known yet."""
+        new: dict[object, Mapping[str, str]] = {}
+        for values in rows:
+            with suppress(KeyError):  # a row that lacks a name: the careful way says so
+                key = self._get(values) if self._get else None
+                if key not in self._known and key not in new:
+                    new[key] = self._values(values)
+        for piece in self._pieces:
+            piece.expect(new.values())
 
     def _written(self, values: Mapping[str, str]) -> tuple[str, str]:
         references: list[Reference] = []

@@ -22,6 +22,7 @@ from batchgen.catalogue import Catalogue, shown
 from batchgen.core.model import Manifest, Task
 from batchgen.core.written import Frames, Ready, Walk
 from batchgen.errors import Problem
+from batchgen.manifest.ahead import Readers, ahead
 from batchgen.manifest.build import Builder, top_level
 from batchgen.manifest.doubles import Doubles
 from batchgen.manifest.expand import Expander
@@ -32,7 +33,7 @@ from batchgen.manifest.problems import Gathered, Refused, Reporter
 from batchgen.manifest.repeated import Repeated
 from batchgen.manifest.source import Source
 from batchgen.manifest.spool import Spool
-from batchgen.manifest.walk import Called, Trail
+from batchgen.manifest.walk import Called, Sight, Trail
 
 SUFFIXES = frozenset({".yaml", ".yml"})
 NOT_MANIFESTS = frozenset({"batchgen.yaml", "batchgen.yml"})
@@ -43,6 +44,13 @@ MOST_TASKS = 10_000_000
 
 CHUNK = 1_000
 """Tasks that are kept and compared in one go."""
+
+STRIDE = 50
+"""Tasks that are counted in one go: whoever watches sees films go by one by one."""
+
+
+HEAVY = 200
+"""Nodes of an entry from which on no other is read ahead of it: an entry may hold a hundred thousand rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,23 +100,28 @@ class Checked:
         return sum(m.task_count for m in self.manifests)
 
 
-def check(paths: Sequence[Path], catalogue: Catalogue, *, keep: bool = True) -> Checked:
+def check(paths: Sequence[Path], catalogue: Catalogue, *, keep: bool = True, sight: Sight | None = None) -> Checked:
     """Check manifests, and folders of manifests, whole.
 
     Args:
         paths: as the user typed them; problems name them so.
         catalogue: the models.
         keep: whether the tasks are wanted, or only whether they are right.
+        sight: is told how far this has come.
 
     Raises:
         ManifestError: with every problem of every manifest, up to `problems.ENOUGH`.
         UsageError: there is no room to keep the tasks.
     """
-    checking = _Checking(catalogue, keep=keep, closely=False)
-    loaded = checking.manifests(paths)
-    if checking.suspects():
-        checking = _Checking(catalogue, keep=keep, closely=True)
+    sight = sight or Sight()
+    with Readers() as readers:
+        checking = _Checking(catalogue, readers, sight, keep=keep, closely=False)
         loaded = checking.manifests(paths)
+        if checking.suspects():
+            sight.tasks = sight.files = 0
+            checking = _Checking(catalogue, readers, sight, keep=keep, closely=True)
+            loaded = checking.manifests(paths)
+    sight.manifest = ""
     checking.gathered.check()
     calls = called(paths)
     return Checked(tuple(replace(manifest, walk=trail.walk(calls, manifest.tasks_by_model)) for manifest, trail in loaded))
@@ -122,9 +135,11 @@ def called(paths: Sequence[Path]) -> list[Called]:
 class _Checking:
     """What the manifests of one call are checked against each other with. `closely` finds where a name stood before."""
 
-    def __init__(self, catalogue: Catalogue, *, keep: bool, closely: bool) -> None:
+    def __init__(self, catalogue: Catalogue, readers: Readers, sight: Sight, *, keep: bool, closely: bool) -> None:
         self.gathered = Gathered()
         self._catalogue = catalogue
+        self._readers = readers
+        self._sight = sight
         self._keep = keep
         self._repeated = Repeated(self.gathered.add) if closely else None
         self._outputs = Doubles()
@@ -143,12 +158,13 @@ class _Checking:
     def _manifest(self, shown_as: str) -> tuple[LoadedManifest, Trail] | None:
         reporter = Reporter(shown_as, self.gathered.add)
         path = os.path.abspath(shown_as)  # noqa: PTH100 - resolve() would follow links, and references start where the link is
-        trail = Trail(path, time.time_ns())
+        self._sight.manifest = shown_as
+        trail = Trail(path, time.time_ns(), self._sight)
         trail.rows(path)
         try:
             header = read_header(_header(path, reporter), self._catalogue, reporter)
             self._check_name(header.manifest, shown_as)
-            expander = Expander(header, trail, self._catalogue, reporter)
+            expander = Expander(header, trail, self._readers, self._catalogue, reporter)
             spool = Spool()
             models = self._tasks(_entries(path, reporter), expander, header.manifest.name, spool)
         except Refused as refused:
@@ -169,12 +185,13 @@ class _Checking:
         models: Counter[str] = Counter()
         self._ids.append(Doubles())
         chunk: list[Ready] = []
-        for node in nodes:
+        for node in ahead(nodes, expander.expect, lambda node: node.size > HEAVY):
             tasks = expander.tasks(node)
             if self._repeated:
                 tasks = self._repeated.among(tasks, name, lambda: expander.place)
-            while some := list(islice(tasks, CHUNK - len(chunk))):
+            while some := list(islice(tasks, min(STRIDE, CHUNK - len(chunk)))):
                 models[expander.model] += len(some)
+                self._sight.tasks += len(some)
                 chunk += some
                 if len(chunk) == CHUNK:
                     self._take(chunk, name, spool)

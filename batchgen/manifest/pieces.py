@@ -6,7 +6,7 @@ reported at the row, where a person will mend it; any other at the place in the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -15,7 +15,7 @@ from batchgen.core.model import MediaKind, Reference
 from batchgen.manifest.fill import Template, template
 from batchgen.manifest.nodes import Entry, MappingNode, Node, Scalar, SequenceNode
 from batchgen.manifest.problems import Place, Reporter
-from batchgen.manifest.references import Unusable, Wanted, resolve
+from batchgen.manifest.references import Finder, Unusable, Wanted
 
 REMEMBERED = 1_000
 """Different fillings of one task's params whose check is remembered; rows mostly repeat a few."""
@@ -38,7 +38,6 @@ class Desk:
     task: str
     known: frozenset[str] | None  # names that every row has; None where the rows are not to be had
     broken: bool = False
-    used: Callable[[str], object] = str  # told of each file that is referenced
 
     def wrong(self, node: Node, wrong: str, right: str = "") -> None:
         """Report a problem in the manifest that no row can mend."""
@@ -191,9 +190,9 @@ def _raw(tree: Tree, values: Mapping[str, str]) -> RawValue:
 class ReferencePiece:
     """One reference, in its short form or as a mapping."""
 
-    def __init__(self, node: Node, folder: str, model: Model, desk: Desk) -> None:
-        """Resolve a reference in which no name stands; it is looked at once for all rows."""
-        self._node, self._folder, self._model, self._desk = node, folder, model, desk
+    def __init__(self, node: Node, finder: Finder, model: Model, desk: Desk) -> None:
+        """Take a reference apart; nothing is looked at yet."""
+        self._node, self._finder, self._model, self._desk = node, finder, model, desk
         self._short = desk.template(node) if isinstance(node, Scalar) else None
         self._long: dict[str, tuple[Template, Scalar]] = {}
         if isinstance(node, MappingNode):
@@ -201,39 +200,32 @@ class ReferencePiece:
             if ("file" in self._long) == ("url" in self._long):
                 desk.wrong(node, "a reference has either file or url", "for example {file: assets/hero.png}")
         templates = [self._short] if self._short else [made for made, _ in self._long.values()]
-        self.fixed = all(len(made.parts) == 1 for made in templates)
-        self._resolved = None if not self.fixed else self._resolve(NOTHING, desk.wrong)
+        self.names = [name for made in templates for name in made.names]
+        self._resolved: Reference | None = None
+
+    def expect(self, rows: Iterable[Mapping[str, str]]) -> None:
+        """Have the files read that these rows will ask for. Every row has all the names."""
+        if self.names:
+            found = [self.wanted(Filling(values, None, {})) for values in rows]
+            self._finder.expect([wanted for wanted in found if wanted], self._model)
+
+    def settle(self) -> None:
+        """Resolve a reference in which no name stands; it is looked at once for all rows."""
+        if not self.names:
+            self._resolved = self._resolve(NOTHING, self._desk.wrong)
 
     def value(self, filling: Filling) -> Reference | None:
         """Return the reference for a row."""
-        if self.fixed:
+        if not self.names:
             return self._resolved
         return self._resolve(filling, lambda node, wrong, right: self._desk.about(node, filling, wrong, right))
 
-    @property
-    def names(self) -> list[str]:
-        """The names that are filled in."""
-        templates = [self._short] if self._short else [made for made, _ in self._long.values()]
-        return [name for made in templates for name in made.names]
-
     def quiet(self, values: Mapping[str, str]) -> Reference | None:
         """Return the reference for these values, or None if something is wrong with it, which is then for `value` to say."""
-        return self._resolved if self.fixed else self._resolve(Filling(values, None, {}), lambda *_: None)
+        return self._resolve(Filling(values, None, {}), lambda *_: None) if self.names else self._resolved
 
-    def _resolve(self, filling: Filling, say: Callable[[Node, str, str], None]) -> Reference | None:
-        wanted = self._wanted(filling)
-        if wanted is None:
-            return None
-        try:
-            found = resolve(wanted, self._folder, self._model)
-        except Unusable as error:
-            say(self._node, str(error), error.right)
-            return None
-        if found.path:
-            self._desk.used(found.path)
-        return found
-
-    def _wanted(self, filling: Filling) -> Wanted | None:
+    def wanted(self, filling: Filling) -> Wanted | None:
+        """Return what is to be found for a row, or None after it was reported that this cannot be told."""
         if self._short:
             text = self._desk.fill(self._short, self._node, filling)
             return None if text is None else Wanted.read(text)
@@ -241,3 +233,20 @@ class ReferencePiece:
         if None in texts.values() or not ("file" in texts) ^ ("url" in texts) or texts.get("kind", MediaKind.IMAGE) not in _KINDS:
             return None  # reported before
         return Wanted(**{name: text or "" for name, text in texts.items()})
+
+    def _resolve(self, filling: Filling, say: Callable[[Node, str, str], None]) -> Reference | None:
+        wanted = self.wanted(filling)
+        if wanted is None:
+            return None
+        try:
+            return self._finder.find(wanted, self._model)
+        except Unusable as error:
+            say(self._node, str(error), error.right)
+            return None
+
+
+def expect(items: Iterable[Node], finder: Finder, model: Model) -> None:
+    """Have the files read that references name outright; what is wrong with one is for its piece to say."""
+    pieces = [ReferencePiece(item, finder, model, Desk(Reporter("", lambda _: None), "", None)) for item in items]
+    found = [piece.wanted(NOTHING) for piece in pieces if not piece.names]
+    finder.expect([wanted for wanted in found if wanted], model)

@@ -30,12 +30,17 @@ class Gathered:
         self.found.append(problem)
         if len(self.found) >= ENOUGH:
             more = f"checking stopped after {ENOUGH} problems; how many more there are is not known"
-            raise ManifestError([*self.found, Problem(problem.file, 0, 0, "", more)])
+            raise ManifestError([*self._in_order(), Problem(problem.file, 0, 0, "", more)])
 
     def check(self) -> None:
         """Raise ManifestError if there is a problem."""
         if self.found:
-            raise ManifestError(self.found)
+            raise ManifestError(self._in_order())
+
+    def _in_order(self) -> list[Problem]:
+        """Return the problems of one file together and from its top to its end; rows are read ahead of their check."""
+        files = {file: number for number, file in enumerate(dict.fromkeys(problem.file for problem in self.found))}
+        return sorted(self.found, key=lambda problem: (files[problem.file], problem.line))
 
 
 def clean(problem: Problem) -> Problem:

@@ -1,7 +1,8 @@
 """References of a task: files, known by what is in them, and `https` URLs, passed on untouched.
 
 A file's kind comes from its bytes: the server looks at the signature too, and refuses after the upload what is refused here
-before it. Bytes are hashed once per process and content: the same file in ten thousand rows costs one reading.
+before it. Bytes are hashed once per process and content: the same file in ten thousand rows costs one reading. Different files are
+read side by side, ahead of the rows that name them.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ import hashlib
 import os
 import re
 import stat
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from time import perf_counter
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from batchgen.catalogue import Model, ReferenceRules, shown
 from batchgen.core.address import is_loopback
 from batchgen.core.model import MediaKind, Reference
+from batchgen.manifest.ahead import Readers
 from batchgen.manifest.sniff import HEAD, Sniffed, describe, sniff
 
 KEPT = 1 << 16
@@ -26,6 +30,12 @@ KEPT = 1 << 16
 
 COMPARED = 100
 """Files of a folder that a missing one is compared with; a thousand rows may each miss one."""
+
+SMALL = 1 << 17
+"""Bytes up to which a file is read in one go."""
+
+SLOW = 0.001
+"""Seconds for a small file above which it is worth another thread; from the kernel's cache it takes a tenth."""
 
 LONGEST_URL = 2_048
 """Characters; what every server and proxy takes."""
@@ -82,6 +92,38 @@ class Wanted:
         return cls(url=text) if _SCHEME.match(text) else cls(file=text)
 
 
+class Finder:
+    """Finds the references of one manifest."""
+
+    def __init__(self, folder: str, readers: Readers, used: Callable[[str], object]) -> None:
+        """Take what all of them share.
+
+        Args:
+            folder: absolute path of the manifest's folder.
+            readers: who reads files ahead.
+            used: is told the path of each file that is a reference.
+        """
+        self._folder, self._readers, self._used = folder, readers, used
+        self._takes = 0.0  # seconds for a small file, in the mean of the last few, up to where that was found to be SLOW
+
+    def expect(self, wanted: Iterable[Wanted], model: Model) -> None:
+        """Have files read that will soon be asked for, where that is quicker: a small file is, from a slow disk or the network."""
+        looks = ((_path(one, self._folder), partial(resolve, one, self._folder, model)) for one in wanted if one.file)
+        self._readers.expect(look for look in looks if self._takes >= SLOW or _is_large(look[0]))
+
+    def find(self, wanted: Wanted, model: Model) -> Reference:
+        """Return the reference. Raises Unusable if it is not there, or nothing that the model takes."""
+        if wanted.file:
+            self._readers.wait(_path(wanted, self._folder))
+        began = perf_counter()
+        found = resolve(wanted, self._folder, model)
+        if found.path:
+            if found.size <= SMALL and self._takes < SLOW:
+                self._takes += (perf_counter() - began - self._takes) / 8
+            self._used(found.path)
+        return found
+
+
 def resolve(wanted: Wanted, folder: str, model: Model) -> Reference:
     """Return the reference. Raises Unusable if it is not there, or nothing that the model takes.
 
@@ -99,25 +141,37 @@ def resolve(wanted: Wanted, folder: str, model: Model) -> Reference:
 def _from_file(wanted: Wanted, folder: str, model: Model, rules: ReferenceRules) -> Reference:
     if not wanted.file:
         raise Unusable("the reference is empty", "name a file or a https URL")
-    path = os.path.normpath(os.path.join(folder, wanted.file))  # noqa: PTH118 - a Path costs ten times as much, and this is once a row
+    path = _path(wanted, folder)
     size, changed = _stat(path, wanted.file)
     try:
-        found = _claimed(wanted, _head(path, size, changed))
+        head, digest = _beginning(path, size, changed)
+        found = _claimed(wanted, head)
         _check_allowed(found, wanted.file, model, rules)
         limit = rules.kinds[found.kind].max_bytes
         if size > limit:
             wrong = f"{shown(wanted.file)} has {size:,} bytes; {model.id} takes {found.kind} files of up to {limit:,}"
             raise Unusable(wrong, "make it smaller")
-        digest = _digest(path, size, changed)
+        digest = digest or _digest(path, size, changed)
     except OSError as error:
         raise Unusable(f"{shown(wanted.file)} cannot be read: {error.strerror}") from error
     return Reference(found.kind, found.mime, wanted.name or os.path.basename(path), sha256=digest, path=path, size=size)  # noqa: PTH119 - as above
 
 
+def _is_large(path: str) -> bool:
+    try:
+        return os.stat(path).st_size > SMALL  # noqa: PTH116 - see _path
+    except (OSError, ValueError):
+        return False
+
+
+def _path(wanted: Wanted, folder: str) -> str:
+    return os.path.normpath(os.path.join(folder, wanted.file))  # noqa: PTH118 - a Path costs ten times as much, and this is once a row
+
+
 def _stat(path: str, written: str) -> tuple[int, int]:
     """Return size and time of change of a regular file that is not empty."""
     try:
-        info = os.stat(path)  # noqa: PTH116 - see _from_file
+        info = os.stat(path)  # noqa: PTH116 - see _path
     except (FileNotFoundError, NotADirectoryError) as error:
         raise Unusable(f"there is no file {shown(written)}", _near(path)) from error
     except (OSError, ValueError) as error:
@@ -145,14 +199,17 @@ def _near(path: str) -> str:
 
 
 @lru_cache(maxsize=KEPT)
-def _head(path: str, size: int, changed: int) -> bytes:  # noqa: ARG001 - size and time are only the cache's key
-    with Path(path).open("rb") as file:
-        return file.read(HEAD)
+def _beginning(path: str, size: int, changed: int) -> tuple[bytes, str]:  # noqa: ARG001 - the time is only part of the cache's key
+    """Return the first bytes of a file, and its hash if it is small: opening it again would cost more than reading it whole."""
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - see _path
+        data = file.read(SMALL + 1 if size <= SMALL else HEAD)
+    whole = size <= SMALL and len(data) == size
+    return data[:HEAD], hashlib.sha256(data).hexdigest() if whole else ""
 
 
 @lru_cache(maxsize=KEPT)
 def _digest(path: str, size: int, changed: int) -> str:  # noqa: ARG001 - size and time are only the cache's key
-    with Path(path).open("rb") as file:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - see _path
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -42,16 +42,27 @@ def stamp_of(path: str) -> Stamp:
 
 
 @dataclass(slots=True)
+class Sight:
+    """How far a check has come, for a thread that looks at it. `manifest` is what is checked now, '' before and after."""
+
+    manifest: str = ""
+    tasks: int = 0
+    files: int = 0  # looked at as references; the same one counts again in another manifest
+
+
+@dataclass(slots=True)
 class Trail:
     """The files that the check of one manifest read. `started` is when it began (ns)."""
 
     manifest: str
     started: int
+    sight: Sight = field(default_factory=Sight)
     read: dict[str, Stamp] = field(default_factory=dict)  # the manifest and its row files, as they were when they were opened
     references: set[str] = field(default_factory=set)
 
     def reference(self, path: str) -> None:
         """Note a reference."""
+        self.sight.files += 1
         if len(self.references) <= MOST_REFERENCES:
             self.references.add(path)
 

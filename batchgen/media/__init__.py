@@ -11,7 +11,8 @@
 A result is paid for, so nothing here throws bytes away that could be one, and nothing overwrites a file that we did
 not write. The API key is not known in this package: it cannot be sent anywhere by it.
 
-File modes are left to the umask, for renders and sidecars alike: both are made to be handed on (the ledger is not).
+The modes of renders are left to the umask: they are made to be handed on. A sidecar names prompt and credits, as the ledger
+does, so only its owner reads it.
 """
 
 from batchgen.media.downloads import Downloads, Limits

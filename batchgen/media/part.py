@@ -28,6 +28,9 @@ CHECKPOINT = 16 * 1024 * 1024
 BLOCK = 1024 * 1024
 
 FRESH = os.O_CREAT | os.O_TRUNC
+WRITING = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+BY_UMASK, PRIVATE = 0o666, 0o600
+"""Modes of new files: a render is handed on, a text beside it names prompts and credits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,11 @@ def sync_folder(folder: Path) -> None:
 
 def write_bytes(path: Path, data: bytes, *, at: int = 0, fresh: bool = True, durably: bool = True) -> None:
     """Write into a file from byte `at`; a `fresh` one is made, or emptied first. Follows no link."""
-    handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | (FRESH if fresh else 0), 0o666)
+    _pour(os.open(path, WRITING | (FRESH if fresh else 0), BY_UMASK), data, at, durably=durably)
+
+
+def _pour(handle: int, data: bytes, at: int, *, durably: bool) -> None:
+    """Write into an open file from byte `at`, and close it."""
     try:
         rest = memoryview(data)
         while rest:
@@ -76,10 +83,10 @@ def between_of(path: Path) -> Path:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Replace a file of ours whole, or leave it as it was. Its name lasts once the folder is synced."""
+    """Replace a text of ours whole, or leave it as it was; only its owner reads it. Its name lasts once the folder is synced."""
     between = between_of(path)
     try:
-        write_bytes(between, text.encode("utf-8", "backslashreplace"))
+        _pour(os.open(between, WRITING | FRESH, PRIVATE), text.encode("utf-8", "backslashreplace"), 0, durably=True)
         between.replace(path)
     except OSError:
         between.unlink(missing_ok=True)
@@ -87,7 +94,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def write_durably(path: Path, text: str) -> None:
-    """Replace a file of ours whole and durably, or leave it as it was."""
+    """Replace a text of ours whole and durably, or leave it as it was."""
     write_whole(path, text)
     sync_folder(path.parent)
 

@@ -35,8 +35,9 @@ COLUMNS = (
     "line",
     "wanted",
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet runs a cell that begins with one of these, and a prompt may come from anybody."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""A spreadsheet runs a cell that begins with one of these (the last four are = + - @ as wide as a Chinese character, which some
+take for the same), and a prompt may come from anybody."""
 
 
 def task_row(task: TaskFacts) -> dict[str, object]:

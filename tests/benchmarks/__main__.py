@@ -39,6 +39,7 @@ def measures(*, quick: bool) -> Sequence[Callable[[], Row | tuple[Row, ...]]]:
         lambda: rows.nights((100, 1000) if quick else (100, 1000, 10_000, 100_000), (10, 60, 600, 6000)),
         lambda: rows.start_up(3 if quick else 10),
         lambda: scale.first_create(100_000, 3, 150),
+        lambda: scale.references(50 if quick else 200, 4),
         lambda: scale.finished(100_000),
         lambda: scale.adoption_growth(2_000 if quick else 10_000, 100_000),
         *(

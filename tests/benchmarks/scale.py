@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import resource
 import sqlite3
+import statistics
 import subprocess
 import sys
 import time
@@ -41,6 +43,13 @@ tasks:
     prompt: ${name} on ${surface}, slow dolly in, soft light
     params: {aspect_ratio: "${aspect_ratio}"}
     foreach: rows.csv
+"""
+_REFERENCES = """\
+version: 1
+name: big
+defaults: {model: qwen-image}
+tasks:
+  - {id: "x-${n}", prompt: a cup, references: ["${n}.png"], foreach: rows.csv}
 """
 _SURFACES, _RATIOS = ("marble", "oak", "linen", "steel"), ("1:1", "16:9", "9:16")
 _LONG_AGO = 1_700_000_000
@@ -122,6 +131,37 @@ def one_wrong(rows: int, megabytes: float) -> Row:
         told and nothing and found.code == 2 and found.peak <= megabytes,
         f"run --yes; {found.cpu:.1f} s of processor",
     )
+
+
+def references(files: int, megabytes: int) -> Row:
+    """Check rows with a file each against hashing the files one after the other, in turns; take the median of the ratios."""
+    ratios = []
+    with folder() as place:
+        for n in range(files):
+            (place / f"{n}.png").write_bytes(b"\x89PNG\r\n\x1a\n%8d" % n + bytes(megabytes << 20))
+        (place / "rows.csv").write_text("n\n" + "".join(f"{n}\n" for n in range(files)), encoding="utf-8")
+        (place / "big.yaml").write_text(_REFERENCES, encoding="utf-8")
+        idle = call("-m", "batchgen", "--version", cwd=place).seconds
+        for _ in range(5):
+            found = call("-m", "batchgen", "validate", "big.yaml", cwd=place)
+            ratios.append((found.seconds - idle) / _hashed(place))
+    ratio = statistics.median(ratios)
+    return Row(
+        f"check of {files} rows with a file of {megabytes} MiB each / hashing the files one after the other",
+        f"{ratio:.2f}",
+        "at most 0.8 on two cores",
+        ratio <= 0.8,
+        f"{min(ratios):.2f} to {max(ratios):.2f}; the files in the kernel's cache, the start of the process taken off",
+    )
+
+
+def _hashed(place: Path) -> float:
+    """Return the seconds that one thread needs to hash the files."""
+    begun = time.perf_counter()
+    for path in place.glob("*.png"):
+        with path.open("rb") as file:
+            hashlib.file_digest(file, "sha256")
+    return time.perf_counter() - begun
 
 
 def finished(rows: int) -> Row:

@@ -12,7 +12,7 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import StringIO, TextIOWrapper
 from pathlib import Path
@@ -40,13 +40,15 @@ def resize(end: int, columns: int, rows: int = 24) -> None:
 
 
 @contextmanager
-def terminal(*arguments: str, cwd: Path, columns: int, **environ: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def terminal(
+    *arguments: str, cwd: Path, columns: int, program: Sequence[str] = BATCHGEN, **environ: str
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """Start batchgen on a terminal of its own; give the process and the terminal's other end."""
     ours, theirs = pty.openpty()
     resize(ours, columns)
     settled = {"TERM": "xterm-256color", "LANG": "C.UTF-8", "PATH": os.environ["PATH"], **environ}
     process = subprocess.Popen(
-        [*BATCHGEN, *arguments], cwd=cwd, env=settled, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        [*program, *arguments], cwd=cwd, env=settled, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
     )
     os.close(theirs)
     try:

@@ -15,7 +15,7 @@ import pytest
 
 from batchgen import __version__
 from batchgen.cli.group import COMMANDS
-from batchgen.cli.trouble import Called as Said
+from batchgen.cli.main import called_by
 from batchgen.cli.trouble import trouble_of
 from batchgen.core.steering import VALUED, ControlKind
 from batchgen.errors import (
@@ -65,6 +65,13 @@ def test_help_of_each_command(cli: Cli, name: str) -> None:
     assert f"batchgen {name}" in text
     assert "Exit codes:" in text
     assert ExitCode.DONE.meaning in text
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS, "control budget", "ledger check", "ledger backup"])
+def test_help_fits_a_common_terminal(cli: Cli, name: str) -> None:
+    """No line is longer than 80 columns, but for a command to copy."""
+    text = cli(*name.split(), "--help").out
+    assert [line for line in text.splitlines() if len(line) > 80 and not line.startswith("    batchgen ")] == []
 
 
 @pytest.mark.parametrize(
@@ -177,12 +184,26 @@ def test_every_error_has_words() -> None:
     [
         ("run", "the same command again, or: batchgen resume --sandbox"),
         ("resume", "batchgen resume --sandbox"),
-        ("fetch", "batchgen fetch --sandbox"),
+        ("plan", "batchgen plan 'a b.yaml' --sandbox"),
+        ("fetch", "batchgen fetch 'a b.yaml' --sandbox"),
     ],
 )
 def test_interrupted(command: str, do: str) -> None:
     """What to do then names the ledger that was asked for, and never buys for whoever only looked or fetched."""
-    assert trouble_of(click.Abort(), ExitCode.DONE, Said(command, " --sandbox")).do == do
+    said = called_by([command, "a b.yaml", "--sandbox"])
+    assert trouble_of(click.Abort(), ExitCode.DONE, said).do == do
+
+
+@pytest.mark.parametrize("given", [("--ledger", "{}"), ("--ledger={}",)])
+@pytest.mark.parametrize("url", ["postgresql://me:geheim@127.0.0.1:1/db", "postgresql://me@127.0.0.1:1/db?password=geheim"])
+@pytest.mark.parametrize("command", [("status",), ("run", "m.yaml", "--yes"), ("plan", "m.yaml"), ("fetch",), ("ledger", "check")])
+def test_a_password_is_in_no_words(cli: Cli, workspace: Path, command: tuple[str, ...], url: str, given: tuple[str, ...]) -> None:
+    """What is said ends in a log or in the mail of a cron: the ledger's URL is in it, and its password is not."""
+    (workspace / "m.yaml").write_text("version: 1\nname: m\ndefaults: {model: kling-2-6}\ntasks: [{id: a, prompt: p}]\n")
+    said = cli(*command, *(part.format(url) for part in given))
+    assert said.code == 6
+    assert "127.0.0.1:1/db" in said.err.splitlines()[-1]
+    assert "geheim" not in said.out + said.err
 
 
 def test_failed_summary_keeps_the_code() -> None:

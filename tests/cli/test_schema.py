@@ -111,6 +111,9 @@ def test_completion(cli: Cli, shell: str, monkeypatch: pytest.MonkeyPatch) -> No
     assert all(name in complete("batchgen ") for name in COMMANDS)
     assert "--log-file" in complete("batchgen run --log", "--log")
     assert "zsh" in complete("batchgen completion z", "z")
+    # What is wrong is said when it is called, and not into the line that is being typed.
+    assert "init" in complete("batchgen nonsense ")
+    assert "pause" in complete("batchgen control budget -1 ")
 
 
 def test_completion_of_an_unknown_shell(cli: Cli) -> None:

@@ -18,7 +18,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a new ledger is: a path, or the URL of a database whose ledger was emptied."""
     if request.param == "sqlite":
         return str(tmp_path / "ledger.sqlite3")
-    url = str(request.getfixturevalue("postgresql"))
+    return emptied(str(request.getfixturevalue("postgresql")))
+
+
+def emptied(url: str) -> str:
+    """Empty the ledger of a database, or make one; return the URL."""
     with Store.open(url, "sandbox") as ledger, ledger._opened.writing.begin() as connection:
         # a tenth of the time that making the tables anew takes; row triggers do not stop a truncation
         names = ", ".join(set(tables.metadata.tables) - {"meta", "migrations"})

@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from batchgen.errors import LedgerBusy
+from batchgen.core.messages import Ended
+from batchgen.core.stops import Stop, StopKind
+from batchgen.errors import ExitCode, LedgerBusy
 from batchgen.ledger import Store
 from batchgen.ledger.migrations import MIGRATIONS, Migration
 from batchgen.ledger.opening import open_ledger
+from tests.contract.books import Books
 
 
 def forbidden(_connection: sa.Connection) -> None:
@@ -23,3 +26,17 @@ def test_nothing_is_migrated_under_a_run(place: str) -> None:
         with pytest.raises(LedgerBusy, match=r"another run holds the ledger .*run"):
             open_ledger(place, "sandbox", steps=newer)
         open_ledger(place, "sandbox").reading.dispose()
+
+
+def test_what_a_run_was_stopped_by_is_not_known_of_runs_before_it_was_written(place: str) -> None:
+    """A ledger of version 1 gets a column for it on either database, and its old runs go on being told."""
+    with Store.open(place, "sandbox") as store:
+        Books(store).begin()
+    with Store.open(place, "sandbox") as store, store._opened.writing.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE runs DROP COLUMN stops")
+        connection.exec_driver_sql("DELETE FROM migrations WHERE number > 1")
+    with Store.open(place, "sandbox") as store:
+        (run,) = store.runs(2)
+        assert run.stops == ()
+        store.end_run(run.id, Ended(ExitCode.STOPPED_EARLY, "drained", (Stop(StopKind.DRAIN),)), run.started_at + 9)
+        assert store.runs(1)[0].stops == (Stop(StopKind.DRAIN),)

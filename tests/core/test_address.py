@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batchgen.core.address import check_base_url, is_loopback
+from batchgen.core.address import check_base_url, is_loopback, without_password
 from batchgen.errors import KeyRefused, UsageError
 from batchgen.rivya.client import Client
 from batchgen.rivya.key import check_key
@@ -82,3 +82,21 @@ def test_good_key() -> None:
 def test_loopback(host: str, *, ours: bool) -> None:
     """This machine is known by its name alone, without asking a resolver."""
     assert is_loopback(host) is ours
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:a:b@c/d@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://me@host/db", "postgresql://me@host/db"),
+        ("postgresql://host:5432/db", "postgresql://host:5432/db"),
+        (
+            "postgresql://host/db?user=me&password=x&sslpassword=y&sslmode=require",
+            "postgresql://host/db?user=me&password=***&sslpassword=***&sslmode=require",
+        ),
+        ("/srv/a:b@c?password=d", "/srv/a:b@c?password=d"),
+    ],
+)
+def test_passwords_of_a_database(url: str, shown: str) -> None:
+    """A password is not shown, whatever is in it; the path of a file is."""
+    assert without_password(url) == shown

@@ -97,6 +97,19 @@ BREAKS: dict[str, tuple[str, int, str, str]] = {
     "closed twice": (MONEY.format(kind="capture", credits=0, of=1), 4, DONE, "closed more than once"),
     "closed while it is live": (MONEY.format(kind="release", credits=40, of=2), 4, SENT, "it is submitting, but its hold is closed"),
     "more back than was paid": (MONEY.format(kind="refund", credits=36, of=1), 4, DONE, "36 credits came back, 35 were captured"),
+    "counted for another manifest": (
+        "UPDATE money SET manifest_id = 7 WHERE attempt_id = 1 AND kind = 'hold'",
+        4,
+        "money/1 (spring/t0)",
+        "another manifest, run or day",
+    ),
+    "counted for another run": ("UPDATE money SET run_root = 7 WHERE attempt_id = 2", 4, "money/4 (spring/t1)", "another manifest, run or"),
+    "counted for another day": (
+        "UPDATE attempts SET day = '2020-01-01' WHERE id = 3",
+        4,
+        "money/5 (spring/t2)",
+        "another manifest, run or",
+    ),
     "over its budget": (
         "UPDATE money SET credits = 41 WHERE attempt_id = 2",
         5,

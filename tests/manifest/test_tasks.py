@@ -303,7 +303,7 @@ def test_a_row_with_a_prompt_too_long_is_named_by_its_line(folder: Folder) -> No
 
 
 def test_all_problems_of_all_manifests_come_in_one_go(folder: Folder) -> None:
-    """Nobody wants to run it once per mistake."""
+    """Nobody wants to run it once per mistake; those of one file stand together, as they will be mended."""
     folder.write("p.csv", "sku,d\na,7\nb,5\nc,9\n")
     folder.write(
         "one.yaml",
@@ -315,9 +315,9 @@ def test_all_problems_of_all_manifests_come_in_one_go(folder: Folder) -> None:
     assert [(p.file, p.line) for p in problems] == [
         ("one.yaml", 6),
         ("one.yaml", 6),
+        ("one.yaml", 7),
         ("p.csv", 2),
         ("p.csv", 4),
-        ("one.yaml", 7),
         ("two.yaml", 5),
         ("three.yaml", 0),
     ]

@@ -94,5 +94,5 @@ def test_copy(program: Program) -> None:
         said = program(*words) if mounted else program.start_python("-c", LIMITED.format(size=64 * 1024), *words).end()
         assert said.code == 6, said
         assert said.err.startswith(f"batchgen: the disk under the copy {disk / 'l.bak'}")
-        assert "next: batchgen ledger backup FILE --sandbox" in said.err
+        assert f"next: batchgen ledger backup {disk / 'l.bak'} --sandbox" in said.err
         assert not list(disk.iterdir())

@@ -242,3 +242,30 @@ def test_secret(program: Program, tmp_path: Path) -> None:
         assert program("run", "m.yaml", "--retry-failed", "--verbose", RIVYA_API_KEY="rvya_sk_revoked_" + SECRET).code == 5
         modes = {path.name: path.stat().st_mode & 0o077 for path in program.ledger.parent.iterdir()}
         assert not any(modes.values()), modes
+
+
+OTHERS = 0o077
+"""What anybody but the owner may do with a file."""
+
+
+def test_only_the_owner_reads_what_names_prompts_or_money(program: Program) -> None:
+    """Ledger, the sandbox's books, sidecars, log, plans and reports, whatever the umask; renders are handed on."""
+    manifest = program.images(2)
+    given = set(program.files())
+    before = os.umask(0)
+    try:
+        assert program("plan", manifest, "--out", "kept.plan", *program.flags).code == 0
+        assert program("run", manifest, "--yes", "--log-file", "night.log", *program.flags).code == 0
+        for kind in ("html", "csv", "jsonl", "junit"):
+            assert program("report", f"--{kind}", f"r.{kind}", *program.flags).code == 0
+        modes = {path.relative_to(program.folder).as_posix(): path.stat().st_mode & OTHERS for path in set(program.files()) - given}
+        page = program.folder / "r.html"
+        page.chmod(0o640)
+        assert program("report", "--html", "r.html", *program.flags).code == 0
+        assert page.stat().st_mode & OTHERS == 0o040, "opened to others once, opened to them every night"
+    finally:
+        os.umask(before)
+    open_to_others = {name: mode for name, mode in modes.items() if mode}
+    assert {Path(name).suffix for name in open_to_others} == {".png"}, open_to_others
+    private = {Path(name).suffix for name in modes.keys() - open_to_others.keys()}
+    assert private >= {".sqlite3", ".json", ".log", ".plan", ".html", ".csv", ".jsonl", ".junit"}, modes

@@ -36,7 +36,7 @@ def test_columns(task: TaskFacts, done: TaskFacts, fresh: TaskFacts) -> None:
     assert (new["client_request_id"], new["submitted_at"], new["attempts"]) == ("", "", "0")
 
 
-@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
 def test_formulas_are_neutral(task: TaskFacts, begin: str) -> None:
     """A cell that a spreadsheet would run is led by an apostrophe, whoever wrote it."""
     formula = begin + 'HYPERLINK("http://evil.example")'

@@ -17,8 +17,8 @@ import pytest
 from batchgen import app
 from batchgen.core.answers import Answer, Balance, Render, RenderStatus, StoredFile, Verdict
 from batchgen.core.engine import Engine
-from batchgen.core.messages import AttemptMoved, Download, Downloaded, Ended, Record, SendUpload
-from batchgen.core.model import Output
+from batchgen.core.messages import AttemptMoved, Download, Downloaded, Ended, Record, SendUpload, Submitted
+from batchgen.core.model import Instant, Output
 from batchgen.core.policy import Given
 from batchgen.core.ports import Owner
 from batchgen.errors import ExitCode, Unavailable
@@ -114,6 +114,22 @@ class WatchedApi:
         return await self.inner.models()
 
 
+class TimedEngine(Engine):
+    """The real engine, which remembers what it was told about requests: `sent` and when, `left` with when it was sent and when it left."""
+
+    told: list[tuple[str, Instant, Instant]]
+
+    def sent(self, at: Instant) -> None:
+        """Hear that a request was sent."""
+        self.told.append(("sent", at, at))
+        super().sent(at)
+
+    def left(self, sent: Instant, at: Instant) -> None:
+        """Hear that its bytes left."""
+        self.told.append(("left", sent, at))
+        super().left(sent, at)
+
+
 class NoDisk:
     """Saves nothing and says that it did."""
 
@@ -129,7 +145,7 @@ class Drive:
     place: Place
     store: WatchedStore
     run: int
-    engine: Engine
+    engine: TimedEngine
 
     async def to_the_end(self, api: WatchedApi) -> Ended:
         """Run."""
@@ -149,7 +165,9 @@ def driving(place: Place, manifest: Path) -> Iterator[Drive]:
         opening = store.open_run([loaded.header.name], run=begun.id, today="2027-01-15", only="")
         given = Given(app.quoter(place.settings), compose, place.settings.calendar, lambda: 0.0)
         policy = Settings.policy(place.settings, asked)  # with the patience of a night: a busy machine is no outage
-        yield Drive(place, store, begun.id, Engine(opening, policy, given))
+        engine = TimedEngine(opening, policy, given)
+        engine.told = []
+        yield Drive(place, store, begun.id, engine)
 
 
 def through_the_client(drive: Drive) -> tuple[Ended, WatchedApi]:
@@ -170,6 +188,21 @@ def test_nothing_leaves_before_its_commit(tmp_path: Path) -> None:
     assert ended.code == ExitCode.DONE
     assert len(set(api.sent)) == 25
     assert len(api.sent) > 25  # some were repeated, with the same key
+
+
+def test_the_rate_counts_from_when_bytes_leave(place: Place) -> None:
+    """The engine hears of each request when it is sent, after its commit, and again when its bytes left: not when it was decided."""
+    with driving(place, place.images(5)) as drive:
+        drive.store.before = lambda records: drive.engine.told.extend(("commit", 0.0, 0.0) for r in records if isinstance(r, Submitted))
+        ended, _ = through_the_client(drive)
+        told = drive.engine.told
+    assert ended.code == ExitCode.DONE
+    asked = sum(" /api/" in line for line in place.server.asked)
+    sent, left = ([moments for what, *moments in told if what == which] for which in ("sent", "left"))
+    assert (len(sent), len(left)) == (asked, asked)
+    assert sorted(before for before, _ in left) == sorted(at for at, _ in sent), "each is told again, by when it was sent"
+    assert all(before <= at for before, at in left)
+    assert [what for what, *_ in told][:3] == ["commit", "sent", "left"]
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3, 5, 8])

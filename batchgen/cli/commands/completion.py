@@ -12,7 +12,7 @@ from batchgen.errors import ExitCode
 
 EXAMPLE = """\
 batchgen completion bash > ~/.local/share/bash-completion/completions/batchgen
-batchgen completion zsh > ~/.zfunc/_batchgen       # with fpath+=~/.zfunc before compinit
+batchgen completion zsh > ~/.zfunc/_batchgen  # fpath+=~/.zfunc before compinit
 batchgen completion fish > ~/.config/fish/completions/batchgen.fish"""
 
 

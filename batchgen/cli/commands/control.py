@@ -33,7 +33,7 @@ class Steering(click.Command):
         """Read the command line. Raises UsageError."""
         below = next((word for word in args if re.match(r"-\.?\d", word)), None)
         kind = next((kind for kind in ControlKind if kind in VALUED and kind in args), None)
-        if below is not None and kind is not None:
+        if below is not None and kind is not None and not ctx.resilient_parsing:
             _control(kind, below)
         return super().parse_args(ctx, args)
 

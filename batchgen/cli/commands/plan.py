@@ -9,6 +9,7 @@ import click
 
 from batchgen import app
 from batchgen.cli.asking import Asked, asked_of, asking, options_of, refuse_nothing
+from batchgen.cli.busy import busy
 from batchgen.cli.group import closing
 from batchgen.cli.keeping import next_run, write_plan
 from batchgen.cli.options import FileName, Quiet, facts, manifests, quiet, talk
@@ -47,9 +48,10 @@ def command(screen: Screen, manifests: tuple[Path, ...], **options: Unpack[Optio
     Sends nothing that costs, writes nothing but the file of --out.
     """
     settings = settings_for(screen, options, manifests)
-    checked = app.check(manifests, settings)
-    asked = asked_of(checked, options, settings)
-    plan, file = app.plan(checked, settings, asked), options["out_file"]
+    with busy(screen, quiet=options["quiet"]) as sight:
+        checked = app.check(manifests, settings, sight)
+        asked = asked_of(checked, options, settings)
+        plan, file = app.plan(checked, settings, asked), options["out_file"]
     refuse_nothing(plan, checked, asked.only)
     then = next_run(manifests, options_of(options), file, flags_of(options))
     if file is not None:

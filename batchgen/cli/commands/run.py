@@ -10,6 +10,7 @@ import click
 
 from batchgen import app
 from batchgen.cli.asking import Asked, asked_of, asking, options_of, refuse_nothing
+from batchgen.cli.busy import busy
 from batchgen.cli.closing import conclude
 from batchgen.cli.group import RUN_CODES, closing
 from batchgen.cli.keeping import made_anew, next_run, read_plan
@@ -64,12 +65,13 @@ def _run(screen: Screen, manifests: tuple[Path, ...], options: Options, kept: Ke
     """Do it. Raises PlanRefused for a kept plan that can no longer be done."""
     paths = manifests if kept is None else tuple(Path(part.file) for part in kept.manifests)
     settings = settings_for(screen, options, paths, faults=options["faults"])
-    checked = app.check(paths, settings)
-    asked = asked_of(checked, options, settings)
-    if kept is not None:
-        app.refuse_changed(kept, checked, settings)
-        asked = kept.asked(until=asked.until)
-    plan = app.plan(checked, settings, asked)
+    with busy(screen, quiet=options["quiet"]) as sight:
+        checked = app.check(paths, settings, sight)
+        asked = asked_of(checked, options, settings)
+        if kept is not None:
+            app.refuse_changed(kept, checked, settings)
+            asked = kept.asked(until=asked.until)
+        plan = app.plan(checked, settings, asked)
     refuse_nothing(plan, checked, asked.only)
     if options["dry_run"]:
         then = next_run(manifests, options_of(options), options["plan_file"], flags_of(options))

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from batchgen.catalogue import Catalogue
+from batchgen.cli.busy import busy
 from batchgen.cli.group import closing
 from batchgen.cli.options import facts, manifests, quiet, talk
 from batchgen.cli.screen import Screen
@@ -29,7 +30,8 @@ def command(screen: Screen, manifests: tuple[Path, ...], *, quiet: bool) -> Exit
     """
     settings_for(screen, Where(ledger=None, sandbox=False), manifests)  # batchgen.yaml is checked with them
     try:
-        checked = check(manifests, Catalogue.shipped(), keep=False)
+        with busy(screen, quiet=quiet) as sight:
+            checked = check(manifests, Catalogue.shipped(), keep=False, sight=sight)
     except ManifestError as error:
         if screen.json:
             screen.document(problems_document(error.problems))

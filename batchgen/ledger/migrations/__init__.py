@@ -2,7 +2,7 @@
 
 A new ledger gets today's tables at once and is marked as having every migration. An older one gets the numbered
 functions that it lacks, in order, all in one transaction. So migration 1 is never run on an existing ledger, and whoever
-adds number 2 changes `tables.py` and writes the function that brings version 1 to the same shape; a test compares both.
+adds number 3 changes `tables.py` and writes the function that brings version 2 to the same shape; a test compares both.
 
 alembic would be a second description of the schema and a dependency; numbered functions do until there are many versions.
 """
@@ -37,7 +37,12 @@ def _begin(connection: sa.Connection) -> None:
     create_guards(connection)
 
 
-MIGRATIONS: tuple[Migration, ...] = (Migration(1, "begin", _begin),)
+def _stops(connection: sa.Connection) -> None:
+    """Runs say as data what work was left by; of those before it is not known."""
+    connection.exec_driver_sql("ALTER TABLE runs ADD COLUMN stops TEXT DEFAULT '[]' NOT NULL")
+
+
+MIGRATIONS: tuple[Migration, ...] = (Migration(1, "begin", _begin), Migration(2, "stops", _stops))
 
 
 def version_of(connection: sa.Connection) -> int:

@@ -161,14 +161,13 @@ CREATE TABLE runs (
 	ended_at TEXT, 
 	exit_code INTEGER, 
 	reason TEXT DEFAULT '' NOT NULL, 
-	stops TEXT DEFAULT '[]' NOT NULL, 
 	pid INTEGER NOT NULL, 
 	host TEXT NOT NULL, 
 	CONSTRAINT pk_runs PRIMARY KEY (id), 
 	CONSTRAINT ck_runs_ended CHECK ((ended_at IS NULL) = (exit_code IS NULL)), 
 	CONSTRAINT fk_runs_root FOREIGN KEY(root) REFERENCES runs (id)
 );
-INSERT INTO "runs" VALUES(1,1,'{"budget":null,"command":"run","cuts":[],"manifests":["spring"],"max_tasks":null,"only":"","plan":"","retry_failed":false,"until":null}','2025-11-13T02:13:20.000000Z',0,NULL,NULL,'','[]',21303,'vm');
+INSERT INTO "runs" VALUES(1,1,'{"budget":null,"command":"run","cuts":[],"manifests":["spring"],"max_tasks":null,"only":"","plan":"","retry_failed":false,"until":null}','2025-11-13T02:13:20.000000Z',0,NULL,NULL,'',21303,'vm');
 CREATE TABLE tasks (
 	id INTEGER NOT NULL, 
 	manifest_id INTEGER NOT NULL, 
