@@ -12,7 +12,7 @@ from batchgen.core.budget import Budgets, Purse, Scope
 from batchgen.core.facts import Spending
 from batchgen.core.model import Budget, Manifest
 from batchgen.core.policy import AccountBudget, Policy
-from batchgen.core.stops import StopKind
+from batchgen.core.stops import Refusal, Stop, StopKind
 
 TODAY = "2027-01-30"
 LIMIT = st.none() | st.integers(0, 60)
@@ -74,6 +74,20 @@ def test_the_first_budget_that_says_no_is_named() -> None:
         assert str(refusal) == f"the budget {name} is 5 credits, of which 3 are spent or held, and the next task costs 3"
         asked.hold("m", 2, TODAY)
         assert str(asked.refusal("m", 3)) == f"the budget {name} is 5 credits, of which 5 are spent or held"
+
+
+def test_what_a_budget_stopped_is_kept_with_its_numbers() -> None:
+    """Whose way ended, whose budget it is, its limit, what is used of it and what the next task would have cost: no two of them alike."""
+    asked = budgets(policy=replace(USUAL, run_budget=9))
+    asked.hold("n", 7, TODAY)
+    refusal = asked.refusal("m", 4)
+    assert refusal is not None
+    assert refusal.stop("m") == Stop(StopKind.RUN, "m", "", 9, 7, 4)
+    own = budgets(Budget(total=9))
+    own.hold("m", 7, TODAY)
+    refusal = own.refusal("m", 4)
+    assert refusal is not None
+    assert refusal.stop("m") == Stop(StopKind.TOTAL, "m", "m", 9, 7, 4)
 
 
 def test_another_manifests_budget_says_nothing() -> None:
@@ -176,6 +190,16 @@ def test_a_purse_refuses_until_it_knows() -> None:
     assert "5 credits are free above keep_balance 10" in str(purse.refusal(6))
     purse.answered(2)
     assert str(purse.refusal(1)).startswith("0 credits are free"), "below keep_balance nothing is free, and not less than nothing"
+
+
+def test_a_purse_that_refuses_says_what_is_kept_and_what_was_asked() -> None:
+    """As data beside the words, for whoever tells people what to do next."""
+    purse = Purse(10)
+    unknown = "the balance is not known, so nothing may be spent above keep_balance 10"
+    assert purse.refusal(3) == Refusal(StopKind.LATER, unknown, "keep_balance", limit=10, asked=3)
+    purse.answered(12)
+    short = "2 credits are free above keep_balance 10, 3 are needed"
+    assert purse.refusal(3) == Refusal(StopKind.KEEP_BALANCE, short, "keep_balance", limit=10, asked=3)
 
 
 def test_what_is_held_while_the_balance_is_asked_for_is_taken_off_it() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
@@ -57,16 +55,6 @@ def test_pauses_start_over(kind: type) -> None:
     first, _, _, lost, again, *_ = world.times(kind)
     assert lost > first + 5.0
     assert again - lost - LATENCY == pytest.approx(1.0, abs=0.05)
-
-
-@pytest.fixture
-def in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let this machine be nine hours before UTC."""
-    with monkeypatch.context() as elsewhere:
-        elsewhere.setenv("TZ", "JST-9")
-        time.tzset()
-        yield
-    time.tzset()
 
 
 @pytest.mark.usefixtures("in_tokyo")

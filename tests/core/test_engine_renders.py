@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 
 from batchgen.core.answers import Answer, Render, RenderStatus, Verdict
+from batchgen.core.facts import FETCH_LATER
 from batchgen.core.messages import AskStatus, DiskTrouble, Displaced, Download, Downloaded, OutputSaved, SendCreate, Step, Submitted
 from batchgen.core.model import Manifest, Output, client_request_id
 from batchgen.core.policy import Policy
@@ -206,6 +207,22 @@ def test_a_retry_after_of_the_cdn_that_is_too_long_is_left_to_a_later_run(asked:
     assert world.times(Download)[2:] == [pytest.approx(refused + obeyed, abs=5.0)]
     assert world.times(Download)[2] >= refused + obeyed
     assert len(world.bought) == 2
+
+
+def test_an_hour_that_the_cdn_asks_for_is_waited_for() -> None:
+    """An hour to the second is no longer than a run waits: by the run that was asked, and by one that begins an hour before the instant."""
+    world = World(render_time=0.0)
+    world.script(Download, lambda r: Downloaded(r, trouble=DiskTrouble.CUT, message="503", retry_after=3600.0))
+    assert code(drive(a_book(some_tasks(1)), world)) is ExitCode.DONE
+    first, second = world.times(Download)
+    assert second - first >= 3600.0
+
+    world = World(render_time=0.0)
+    world.script(Download, lambda r: Downloaded(r, trouble=DiskTrouble.CUT, message="503", retry_after=7200.0))
+    run = drive(a_book(some_tasks(1)), world)
+    (until,) = [float(note.detail) for note in run.book.notes if note.event == FETCH_LATER]
+    assert code(drive(run.book, world, stage=Stage(now=until - 3600.0))) is ExitCode.DONE
+    assert world.times(Download)[1] >= until
 
 
 def test_a_displaced_output_is_written_down() -> None:

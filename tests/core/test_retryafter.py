@@ -61,3 +61,11 @@ def test_a_date_is_measured_on_the_clock_that_made_it(date: str, seconds: float)
 def test_a_date_says_nothing_about_seconds() -> None:
     """Seconds count from when the answer came, whatever the time is there."""
     assert retry_after({"retry-after": "60", "date": "Tue, 14 Nov 2023 21:13:20 GMT"}, NOW) == 60.0
+
+
+@pytest.mark.usefixtures("in_tokyo")
+def test_a_date_without_a_zone_is_in_utc_wherever_the_machine_is() -> None:
+    """HTTP knows no other zone, and least of all ours."""
+    bare = "Tue, 14 Nov 2023 22:14:20"
+    assert retry_after({"retry-after": bare}, NOW) == 60.0
+    assert retry_after({"retry-after": IN_A_MINUTE, "date": bare}, NOW) == 0.0

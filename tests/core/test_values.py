@@ -32,6 +32,7 @@ from batchgen.core.sidecar import sidecar, utc
 from batchgen.core.states import AttemptState, TaskState
 from batchgen.core.stops import Refusal, Stop, StopKind
 from batchgen.core.uploads import upload_key
+from batchgen.core.verdict import verdict
 from batchgen.errors import ExitCode, IllegalMove
 from tests.core.world import FAST, START, Stage, World, a_book, a_task, base_price, drive, reference
 
@@ -371,3 +372,20 @@ def test_the_first_reason_for_work_left_is_told_and_all_are_kept() -> None:
         desk.leave(why, manifest)
     assert desk.work_left == SLOW.words
     assert desk.stops == [Stop(StopKind.LATER, "m"), Stop(StopKind.LATER, "n"), Stop(StopKind.FUNDS, "m")]
+
+
+@pytest.mark.parametrize(
+    ("in_doubt", "work_left", "ended"),
+    [
+        (1, "", (ExitCode.IN_DOUBT, "1 attempt is in doubt")),
+        (2, "too little is left", (ExitCode.IN_DOUBT, "2 attempts are in doubt")),
+        (0, "too little is left", (ExitCode.STOPPED_EARLY, "too little is left")),
+        (0, "", (ExitCode.DONE, "everything asked for is done")),
+    ],
+)
+def test_a_run_ends_with_a_sentence_and_with_all_that_stopped_it(in_doubt: int, work_left: str, ended: tuple[ExitCode, str]) -> None:
+    """The sentence tells the most urgent; what stopped work is kept whatever that is."""
+    desk = Desk.__new__(Desk)
+    desk.undelivered, desk.in_doubt, desk.work_left, desk.failed, desk.blocked = "", in_doubt, work_left, 0, 0
+    desk.stops = [Stop(StopKind.TOTAL, "m", "m", 9, 7, 4), Stop(StopKind.FUNDS, "n")]
+    assert verdict(desk, []) == Ended(*ended, stops=(Stop(StopKind.TOTAL, "m", "m", 9, 7, 4), Stop(StopKind.FUNDS, "n")))

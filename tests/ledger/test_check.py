@@ -184,6 +184,7 @@ def test_nothing_is_broken(ledger: tuple[Store, Path]) -> None:
         "lowered while it went on": (ASKED.format(74), TOLD),
         "no limit when it was resumed": (ASKED.format(74), LATER, "UPDATE runs SET root = 1"),
         "dearer than was known": (DEARER,),
+        "nothing for a run that bought nothing": (LATER, ASKED.format(0).replace("id = 1", "id = 2")),
     }.values(),
 )
 def test_a_budget_that_was_lowered_since_is_not_broken(ledger: tuple[Store, Path], statements: tuple[str, ...]) -> None:
@@ -191,6 +192,21 @@ def test_a_budget_that_was_lowered_since_is_not_broken(ledger: tuple[Store, Path
     store, path = ledger
     edit(path, *statements)
     assert [broken for broken in store.check() if broken.invariant == 5] == []
+
+
+def test_what_another_run_was_charged_more_excuses_no_overspending(ledger: tuple[Store, Path]) -> None:
+    """A hold that came later than its purchase is left out of the budgets that it counts for, and of no other."""
+    store, path = ledger
+    edit(path, ASKED.format(74), LATER, DEARER.replace("2, 1, 1, day", "2, 1, 2, day"))
+    assert [broken.row for broken in store.check() if broken.invariant == 5] == ["runs/1"]
+
+
+def test_what_cannot_be_read_is_told_in_the_databases_own_words(ledger: tuple[Store, Path]) -> None:
+    """Each proof that met it says so, and nothing of our SQL."""
+    store, path = ledger
+    edit(path, "DROP TABLE outputs")
+    (broken,) = store.check()
+    assert broken == Broken(0, "the file", "what is in it cannot be read to its end (outputs): no such table: outputs")
 
 
 @pytest.mark.parametrize("name", BREAKS)
