@@ -83,15 +83,7 @@ def backup(screen: Screen, **options: Unpack[Copying]) -> ExitCode:
     if not file.parent.is_dir():
         # Behind a volume that is not mounted, a folder made here would hold a backup that nobody finds again.
         raise UsageError(f"the folder of {file} does not exist; make it first, or mount it")
-    # Killed half-way, a copy must not look like a backup.
-    part = file.with_name(f"{file.name}.part")
-    try:
-        app.backup_ledger(settings, part)
-        part.replace(file)
-    except OSError as error:
-        raise UsageError(f"{file} cannot be written: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
+    app.backup_ledger(settings, file)
     if not options["quiet"]:
         screen.out(f"copied {clean(settings.ledger)} to {clean(str(file))}")
     return ExitCode.DONE
