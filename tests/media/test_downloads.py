@@ -22,7 +22,7 @@ from anyio.abc import SocketAttribute, SocketStream
 from batchgen.core.messages import DiskTrouble, Download, Downloaded
 from batchgen.core.ports import Media
 from batchgen.media import Downloads, Limits
-from batchgen.media.part import Note, Part, note_path, read_note
+from batchgen.media.part import BLOCK, Note, Part, note_path, read_note
 
 pytestmark = pytest.mark.anyio
 
@@ -183,6 +183,18 @@ async def test_cut_transfer_is_resumed(tmp_path: Path, wish: Wish, headers: dict
     assert server.asked[1]["range"] == "bytes=5000-"
     condition = next((value for value in headers.values() if not value.startswith("W/")), None)
     assert server.asked[1].get("if-range") == condition
+
+
+async def test_a_range_shorter_than_asked(tmp_path: Path, wish: Wish) -> None:
+    """A server may give less than the rest (RFC 9110, 14.2): that is no end, and the next try goes on from there."""
+    spans = [(0, 5_000), (5_000, 6_000), (6_000, len(PNG))]
+    async with serving() as server, Downloads(tmp_path, allow_loopback=True) as media:
+        for start, end in spans:
+            ranged = {"Content_Range": f"bytes {start}-{end - 1}/{len(PNG)}"} if start else {"Content_Length": str(len(PNG))}
+            server.answers.append(answer(PNG[start:end], "206 Partial" if start else "200 OK", ETag='"v"', **ranged))
+        events = [await media.save(wish(server.url), nobody) for _ in spans]
+    assert [event.trouble for event in events] == [DiskTrouble.CUT, DiskTrouble.CUT, None]
+    assert (content(tmp_path), names(tmp_path)) == (PNG, DONE)
 
 
 async def test_many_cuts(tmp_path: Path, wish: Wish) -> None:
@@ -352,6 +364,23 @@ async def test_too_big(tmp_path: Path, wish: Wish, *, declared: bool) -> None:
         event = await media.save(wish(server.url), nobody)
     assert (event.trouble, names(tmp_path)) == (DiskTrouble.REFUSED, set())
     assert "9000" in event.message
+
+
+async def test_fifty_gigabytes_are_refused_by_their_length(tmp_path: Path, wish: Wish) -> None:
+    """Before any of them is taken."""
+    async with serving() as server, Downloads(tmp_path, allow_loopback=True) as media:
+        server.answers = [answer(b"", Content_Length=str(50 * 1024**3))]
+        event = await media.save(wish(server.url), nobody)
+    assert (event.trouble, names(tmp_path)) == (DiskTrouble.REFUSED, set())
+
+
+async def test_what_has_come_of_an_endless_result_goes(tmp_path: Path, wish: Wish) -> None:
+    """The part that is on the disk by then is taken away as well."""
+    endless = PNG + bytes(3 * BLOCK)
+    async with serving() as server, Downloads(tmp_path, allow_loopback=True, limits=Limits(max_bytes=2 * BLOCK)) as media:
+        server.answers = [answer(endless, Content_Length="")]
+        event = await media.save(wish(server.url), nobody)
+    assert (event.trouble, names(tmp_path)) == (DiskTrouble.REFUSED, set())
 
 
 async def test_answer_without_a_length(tmp_path: Path, wish: Wish) -> None:
