@@ -658,3 +658,71 @@ async def test_downloads_of_one_name_take_turns(tmp_path: Path, wish: Wish) -> N
     assert len(server.asked) == 1
     assert found == [found[0]] * 4
     assert found[0].trouble is None
+
+
+DURABLE = """
+import json, os, sys
+from pathlib import Path
+import anyio, httpx2
+from batchgen.core.messages import Download
+from batchgen.media import Downloads
+
+root, size = Path(sys.argv[1]), int(sys.argv[2])
+body, told, sync = b"\\x89PNG\\r\\n\\x1a\\n" + bytes(size), [], os.fsync
+
+def fsync(handle):
+    sync(handle)
+    told.append(["synced", os.readlink(f"/proc/self/fd/{handle}")])
+
+def heard(event, details):
+    if event == "os.rename":
+        told.append(["renamed", *map(str, details[:2])])
+
+async def stream(data):
+    yield data
+
+def handle(request):
+    return httpx2.Response(200, content=stream(body), headers={"Content-Length": str(len(body))})
+
+async def main():
+    async with Downloads(root, allow_loopback=True, transport=httpx2.MockTransport(handle)) as media:
+        saved = await media.save(Download("bg-1", 0, "http://127.0.0.1/r", "hero", 1, "m", "{}"), lambda path: None)
+    assert saved.trouble is None, saved
+    print(json.dumps(told))
+
+os.fsync = fsync
+sys.addaudithook(heard)
+anyio.run(main)
+"""
+
+
+@pytest.mark.parametrize("size", [20_000, 3_000_000])
+def test_a_power_cut_finds_whole_files_under_their_names(tmp_path: Path, size: int) -> None:
+    """Each file is on the disk before it gets its name, the sidecar's name before the render gets its own, and that in the end."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", DURABLE, str(tmp_path), str(size)], env=environment, capture_output=True, text=True, check=True
+    )
+    told: list[list[str]] = json.loads(done.stdout)
+    folder = ["synced", str(tmp_path)]
+    renames = [step for step in told if step[0] == "renamed" and step[2] in {str(tmp_path / "hero.json"), str(tmp_path / "hero.png")}]
+    assert [Path(step[2]).name for step in renames] == ["hero.json", "hero.png"]
+    sidecar, render = map(told.index, renames)
+    for at, (_, before, _) in zip((sidecar, render), renames, strict=True):
+        assert ["synced", before] in told[:at]
+    assert folder in told[sidecar:render]
+    assert folder in told[render:]
+
+
+async def test_a_part_that_is_a_link_writes_nowhere_else(tmp_path: Path, wish: Wish) -> None:
+    """What a link in the part's place leads to keeps its bytes, also where the note beside it is ours."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    prepare(tmp_path / "launch/hero.part", Note("bg-2", 0, etag='"v"', total=3 * BLOCK), b"old")
+    (tmp_path / "launch/hero.part").unlink()
+    (tmp_path / "launch/hero.part").symlink_to(victim)
+    async with serving() as server, Downloads(tmp_path, allow_loopback=True) as media:
+        server.answers = [answer(PNG + bytes(2 * BLOCK))]
+        event = await media.save(wish(server.url), nobody)
+    assert event.trouble is DiskTrouble.DISK
+    assert victim.read_bytes() == b"precious"
