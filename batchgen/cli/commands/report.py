@@ -42,7 +42,8 @@ class Options(Where, Quiet):
 CSV_BEGINS, JSONL_BEGINS, PARQUET_BEGINS = "manifest,task,", '{"manifest": ', b"PAR1"
 JUNIT_BEGINS = '<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="batchgen"'
 PAGE_BEGINS = '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy"'
-"""How each of our files begins: it takes the place of one like it and of no other."""
+"""How each of our files begins: it takes the place of one like it and of no other. Whoever changes one goes on taking the older: a cron
+job writes tonight's page over the one that an older batchgen wrote."""
 
 
 @click.command("report", epilog=closing("batchgen report --html report.html", ExitCode.DONE, ExitCode.WRONG_INPUT))
