@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -324,3 +326,33 @@ def test_an_edition_is_planned_and_adopted_as_one_by_one(desk: Desk, rows: str, 
         left, right = Books(one).rows(), Books(bulk).rows()
         assert left["tasks"] == right["tasks"]
         assert left["events"] == right["events"]
+
+
+OTHER = """
+import sys
+from pathlib import Path
+
+import batchgen
+from batchgen.manifest import called, walk
+
+batchgen.__version__ = sys.argv[2] or batchgen.__version__
+if sys.argv[3]:
+    walk.files = lambda package: Path(sys.argv[3])
+manifest = Path(sys.argv[1])
+print(walk.digest_of(called([manifest]), str(manifest), [str(manifest)], []))
+"""
+
+
+def test_another_batchgen_walks_anew(folder: Folder, tmp_path: Path) -> None:
+    """What one version takes for right, or what its catalogue says of a model, the next one may not."""
+    folder.of_tasks("  - x\n")
+    (tmp_path / "models.json").write_text("{}", encoding="utf-8")
+
+    def digest(version: str = "", catalogue: str = "") -> str:
+        words = [sys.executable, "-c", OTHER, str(folder.path / "m.yaml"), version, catalogue]
+        return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+    found = [digest(), digest(version="99"), digest(catalogue=str(tmp_path))]
+    assert len(found[0]) == 65
+    assert len(set(found)) == 3
+    assert digest() == found[0]
