@@ -25,6 +25,7 @@ from batchgen.core.written import Walk
 from batchgen.errors import LedgerConflict
 from batchgen.ledger import Store
 from batchgen.manifest import Checked, called, recognised
+from batchgen.manifest.walk import Trail
 from batchgen.settings import Flags, Settings, load
 from tests.contract.books import Books
 
@@ -116,6 +117,17 @@ def test_what_was_written_a_moment_ago_is_not_trusted(spring: Folder) -> None:
     os.utime(rows, ns=(soon, soon))
     (loaded,) = spring.check().manifests
     assert loaded.walk is None
+
+
+def test_what_is_written_while_it_is_read_is_not_trusted(spring: Folder) -> None:
+    """The digest would be that of bytes from which no task was made."""
+    manifest, rows = str(spring.path / "m.yaml"), str(spring.path / "rows.csv")
+    trail = Trail(manifest, time.time_ns())
+    trail.rows(manifest)
+    trail.rows(rows)
+    assert trail.walk([], {})
+    rewrite(spring.path / "rows.csv", b"sku,file\nz,cup\n")
+    assert trail.walk([], {}) is None
 
 
 # ---------------------------------------------------------------- with a ledger
