@@ -16,13 +16,16 @@ from batchgen.errors import PlanRefused, UsageError
 from batchgen.report.schemas import schema_of
 from batchgen.report.text import to_json
 
+BEGINS = '{\n "document": "batchgen.kept-plan/'
+"""How a kept plan begins."""
+
 LARGEST = 256 * 1024 * 1024
 """Bytes of a file that are read: a plan with a million references has less."""
 
 
 def write_plan(file: Path, plan: KeptPlan) -> None:
     """Write a plan, whole or not at all. Raises UsageError if it cannot be written."""
-    with text_place(str(file.absolute())) as stream:
+    with text_place(str(file.absolute()), BEGINS) as stream:
         stream.write(to_json(kept_document(plan), indent=1) + "\n")
 
 

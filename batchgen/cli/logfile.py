@@ -15,6 +15,8 @@ from typing import Self
 from batchgen.errors import UsageError
 
 MODE = 0o600
+START = 64
+"""Bytes that tell a text from a database or a picture."""
 WIDER = 0o077
 """What others may do with a file; taken away from a log that is there already."""
 
@@ -27,6 +29,7 @@ class LogFile:
         self.trouble = ""  # why it can no longer be written
         self._place = place
         try:
+            _refuse_bytes(place)
             # Without O_NONBLOCK a pipe that nobody reads would keep the run from ever beginning.
             self._handle = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY, MODE)
         except (OSError, ValueError) as error:
@@ -65,3 +68,11 @@ class LogFile:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _refuse_bytes(place: Path) -> None:
+    """Raise UsageError for a file that is there and no text, such as the ledger; OSError if it cannot be read."""
+    if place.is_file():
+        with place.open("rb") as file:
+            if b"\0" in file.read(START):
+                raise UsageError(f"the log {place} is there and no text, so it stays as it is; name another file with --log-file")

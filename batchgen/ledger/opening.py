@@ -11,6 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -202,11 +203,21 @@ def backup(connection: sa.Connection, target: Path) -> None:
 
     The connection must have no transaction open. Raises LedgerBusy when the ledger stays locked.
     """
+    part = target.with_name(f"{target.name}.part")  # broken off or killed half-way, a copy must not look like a backup
     try:
-        target.unlink(missing_ok=True)
-        make_private(target)
+        for older in (target, part):  # first, so that there need not be room for both
+            older.unlink(missing_ok=True)
+        make_private(part)
+        _copy(connection, part)
+        part.replace(target)
     except OSError as error:
         raise LedgerError(f"the copy {target} cannot be made: {error.strerror}; name another place for it") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _copy(connection: sa.Connection, target: Path) -> None:
     source = connection.connection.driver_connection
     assert isinstance(source, sqlite3.Connection)
     copy = sqlite3.connect(target)

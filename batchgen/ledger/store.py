@@ -300,7 +300,7 @@ class Store:
             address = bare.render_as_string()
             raise LedgerError(
                 f"{self.place} is a database server's, whose own tool copies it, also while a run goes on",
-                then=f"pg_dump {shlex.quote(address)}",
+                then=f"pg_dump {shlex.quote(address)} --file={shlex.quote(str(target))}",
             )
         if target.exists():
             raise LedgerError(f"{target} exists already; name a file that does not")

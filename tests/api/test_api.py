@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -93,6 +94,21 @@ def test_inside_an_event_loop_and_in_a_thread(folder: Path) -> None:
     thread.join()
     assert [ended.code for ended in ends] == [ExitCode.DONE]
     assert workspace.money().captured == 4
+
+
+def test_a_scripts_own_signal_handlers_stay(folder: Path) -> None:
+    """A run hears SIGINT and SIGTERM while it goes on; afterwards the script does again."""
+
+    def mine(_number: int, _frame: object) -> None:
+        raise AssertionError("nobody sends one")
+
+    before = {number: signal.signal(number, mine) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        assert Workspace(folder, sandbox=True).run("m.yaml").code is ExitCode.DONE
+        assert [signal.getsignal(number) for number in before] == [mine, mine]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_what_a_callback_raises_comes_out_and_nothing_is_lost(folder: Path) -> None:

@@ -6,6 +6,7 @@ import errno
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -55,6 +56,17 @@ def test_help_imports_nothing_heavy() -> None:
         f"found = sorted(set({heavy!r}) & set(sys.modules))\nassert not found, found"
     )
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_validate_imports_little(workspace: Path, manifest: Callable[..., str]) -> None:
+    """A right manifest is found right with YAML alone: no database, no HTTP, no schema library, no rich."""
+    heavy = ("httpx2", "sqlalchemy", "rich", "jsonschema", "jsonschema_rs", "anyio", "starlette", "jinja2")
+    script = (
+        "import sys\nfrom batchgen.cli.main import main\n"
+        f"assert main(['validate', {manifest(3)!r}]) == 0\n"
+        f"found = sorted(set({heavy!r}) & set(sys.modules))\nassert not found, found"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, cwd=workspace)
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))

@@ -54,3 +54,43 @@ def test_a_missing_extra_is_named(workspace: Path, module: str, words: list[str]
     program = f"import sys; sys.modules[{module!r}] = None; from batchgen.cli.main import main; sys.exit(main({['report', *words]!r}))"
     done = subprocess.run([sys.executable, "-c", program], cwd=workspace, capture_output=True, text=True, check=False)
     assert (done.returncode, f"pip install '{extra}'" in done.stderr) == (2, True)
+
+
+KINDS = ("html", "csv", "jsonl", "junit", "parquet")
+
+
+@pytest.mark.parametrize(
+    "words", [*(("report", f"--{kind}") for kind in KINDS), ("plan", "spring.yaml", "--out")], ids=lambda words: words[-1]
+)
+def test_a_file_takes_the_place_of_its_like_only(cli: Cli, workspace: Path, manifest: Callable[..., str], words: tuple[str, ...]) -> None:
+    """Last night's file is replaced; the ledger, a manifest, a render or another kind of report that was named by mistake stays."""
+    assert cli("run", manifest(1), "--sandbox", "--yes").code == 0
+    for kind in KINDS:
+        assert cli("report", f"--{kind}", f"r.{kind}", "--sandbox").code == 0
+    assert cli("plan", "spring.yaml", "--out", "r.out", "--sandbox").code == 0
+    ours = f"r.{words[-1].removeprefix('--')}"
+    others = {workspace / f"r.{kind}" for kind in (*KINDS, "out")} - {workspace / ours}
+    others |= {
+        workspace / "spring.yaml",
+        *(workspace / ".batchgen/sandbox").glob("*.sqlite3"),
+        *(workspace / "renders-sandbox").rglob("*.*"),
+    }
+    before = {path: path.read_bytes() for path in others}
+    assert len(before) == 10
+    for path in sorted(before):
+        called = cli(*words, str(path), "--sandbox")
+        assert (called.code, f"{path} is there and no file of this kind" in called.err) == (2, True), called
+    assert {path: path.read_bytes() for path in others} == before
+    (workspace / "empty").touch()
+    for fine in (ours, "empty", "/dev/null"):
+        assert cli(*words, fine, "--sandbox").code == 0
+
+
+def test_a_log_is_not_written_into_a_database(cli: Cli, workspace: Path, manifest: Callable[..., str]) -> None:
+    """Nor into a picture; nothing is sent then."""
+    assert cli("run", manifest(1), "--sandbox", "--yes").code == 0
+    ledger = workspace / ".batchgen/sandbox/ledger.sqlite3"
+    before = ledger.read_bytes()
+    called = cli("run", manifest(2), "--sandbox", "--yes", "--log-file", str(ledger))
+    assert (called.code, f"the log {ledger} is there and no text" in called.err) == (2, True)
+    assert ledger.read_bytes() == before

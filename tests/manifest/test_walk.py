@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +25,7 @@ from batchgen.core.written import Walk
 from batchgen.errors import LedgerConflict
 from batchgen.ledger import Store
 from batchgen.manifest import Checked, called, recognised
+from batchgen.manifest.walk import Trail
 from batchgen.settings import Flags, Settings, load
 from tests.contract.books import Books
 
@@ -109,9 +113,21 @@ def test_other_manifests_of_the_call_count(spring: Folder) -> None:
 
 def test_what_was_written_a_moment_ago_is_not_trusted(spring: Folder) -> None:
     """A file may be written again within the same tick of the clock: then there is nothing to recognise it by."""
-    (spring.path / "rows.csv").write_text("sku,file\nz,cup\n")
+    rows, soon = spring.path / "rows.csv", time.time_ns() + 10**12  # a machine may be too slow for what is true of a moment only
+    os.utime(rows, ns=(soon, soon))
     (loaded,) = spring.check().manifests
     assert loaded.walk is None
+
+
+def test_what_is_written_while_it_is_read_is_not_trusted(spring: Folder) -> None:
+    """The digest would be that of bytes from which no task was made."""
+    manifest, rows = str(spring.path / "m.yaml"), str(spring.path / "rows.csv")
+    trail = Trail(manifest, time.time_ns())
+    trail.rows(manifest)
+    trail.rows(rows)
+    assert trail.walk([], {})
+    rewrite(spring.path / "rows.csv", b"sku,file\nz,cup\n")
+    assert trail.walk([], {}) is None
 
 
 # ---------------------------------------------------------------- with a ledger
@@ -324,3 +340,33 @@ def test_an_edition_is_planned_and_adopted_as_one_by_one(desk: Desk, rows: str, 
         left, right = Books(one).rows(), Books(bulk).rows()
         assert left["tasks"] == right["tasks"]
         assert left["events"] == right["events"]
+
+
+OTHER = """
+import sys
+from pathlib import Path
+
+import batchgen
+from batchgen.manifest import called, walk
+
+batchgen.__version__ = sys.argv[2] or batchgen.__version__
+if sys.argv[3]:
+    walk.files = lambda package: Path(sys.argv[3])
+manifest = Path(sys.argv[1])
+print(walk.digest_of(called([manifest]), str(manifest), [str(manifest)], []))
+"""
+
+
+def test_another_batchgen_walks_anew(folder: Folder, tmp_path: Path) -> None:
+    """What one version takes for right, or what its catalogue says of a model, the next one may not."""
+    folder.of_tasks("  - x\n")
+    (tmp_path / "models.json").write_text("{}", encoding="utf-8")
+
+    def digest(version: str = "", catalogue: str = "") -> str:
+        words = [sys.executable, "-c", OTHER, str(folder.path / "m.yaml"), version, catalogue]
+        return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+    found = [digest(), digest(version="99"), digest(catalogue=str(tmp_path))]
+    assert len(found[0]) == 65
+    assert len(set(found)) == 3
+    assert digest() == found[0]

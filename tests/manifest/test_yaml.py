@@ -151,6 +151,14 @@ def test_an_alias_bomb_is_refused(folder: Folder) -> None:
     assert "counting aliases as often as they are used" in folder.said()
 
 
+def test_what_is_held_in_memory_whole_has_its_limits(folder: Folder) -> None:
+    """A list of hundreds of thousands of values, and text by the megabyte, stand in no header; rows belong into a file of rows."""
+    folder.write("m.yaml", f"name: [{'x,' * 200_000}]\n")
+    assert "more than 200,000 values in one part" in folder.said()
+    folder.write("m.yaml", "".join(f"a{i}: {'x' * 1_000_000}\n" for i in range(17)))
+    assert "more than 16,777,216 characters in one part" in folder.said()
+
+
 def test_a_merge_bomb_is_refused(folder: Folder) -> None:
     """Merges count as often as they are used."""
     lines = ["a0: &a0 {x: 1, y: 2}"] + [f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 30)}]}}" for i in range(1, 12)]

@@ -24,7 +24,7 @@ from anyio.abc import SocketAttribute, SocketStream
 from batchgen.core.messages import DiskTrouble, Download, Downloaded
 from batchgen.core.ports import Media
 from batchgen.media import Downloads, Limits
-from batchgen.media.part import Note, Part, note_path, read_note
+from batchgen.media.part import BLOCK, Note, Part, note_path, read_note
 
 pytestmark = pytest.mark.anyio
 
@@ -191,6 +191,18 @@ async def test_cut_transfer_is_resumed(tmp_path: Path, wish: Wish, headers: dict
     assert server.asked[1]["range"] == "bytes=5000-"
     condition = next((value for value in headers.values() if not value.startswith("W/")), None)
     assert server.asked[1].get("if-range") == condition
+
+
+async def test_a_range_shorter_than_asked(tmp_path: Path, wish: Wish) -> None:
+    """A server may give less than the rest (RFC 9110, 14.2): that is no end, and the next try goes on from there."""
+    spans = [(0, 5_000), (5_000, 6_000), (6_000, len(PNG))]
+    async with serving() as server, Downloads(tmp_path, allow_loopback=True) as media:
+        for start, end in spans:
+            ranged = {"Content_Range": f"bytes {start}-{end - 1}/{len(PNG)}"} if start else {"Content_Length": str(len(PNG))}
+            server.answers.append(answer(PNG[start:end], "206 Partial" if start else "200 OK", ETag='"v"', **ranged))
+        events = [await media.save(wish(server.url), nobody) for _ in spans]
+    assert [event.trouble for event in events] == [DiskTrouble.CUT, DiskTrouble.CUT, None]
+    assert (content(tmp_path), names(tmp_path)) == (PNG, DONE)
 
 
 async def test_many_cuts(tmp_path: Path, wish: Wish) -> None:
@@ -360,6 +372,23 @@ async def test_too_big(tmp_path: Path, wish: Wish, *, declared: bool) -> None:
         event = await media.save(wish(server.url), nobody)
     assert (event.trouble, names(tmp_path)) == (DiskTrouble.REFUSED, set())
     assert "9000" in event.message
+
+
+async def test_fifty_gigabytes_are_refused_by_their_length(tmp_path: Path, wish: Wish) -> None:
+    """Before any of them is taken."""
+    async with serving() as server, Downloads(tmp_path, allow_loopback=True) as media:
+        server.answers = [answer(b"", Content_Length=str(50 * 1024**3))]
+        event = await media.save(wish(server.url), nobody)
+    assert (event.trouble, names(tmp_path)) == (DiskTrouble.REFUSED, set())
+
+
+async def test_what_has_come_of_an_endless_result_goes(tmp_path: Path, wish: Wish) -> None:
+    """The part that is on the disk by then is taken away as well."""
+    endless = PNG + bytes(3 * BLOCK)
+    async with serving() as server, Downloads(tmp_path, allow_loopback=True, limits=Limits(max_bytes=2 * BLOCK)) as media:
+        server.answers = [answer(endless, Content_Length="")]
+        event = await media.save(wish(server.url), nobody)
+    assert (event.trouble, names(tmp_path)) == (DiskTrouble.REFUSED, set())
 
 
 async def test_answer_without_a_length(tmp_path: Path, wish: Wish) -> None:
@@ -637,3 +666,71 @@ async def test_downloads_of_one_name_take_turns(tmp_path: Path, wish: Wish) -> N
     assert len(server.asked) == 1
     assert found == [found[0]] * 4
     assert found[0].trouble is None
+
+
+DURABLE = """
+import json, os, sys
+from pathlib import Path
+import anyio, httpx2
+from batchgen.core.messages import Download
+from batchgen.media import Downloads
+
+root, size = Path(sys.argv[1]), int(sys.argv[2])
+body, told, sync = b"\\x89PNG\\r\\n\\x1a\\n" + bytes(size), [], os.fsync
+
+def fsync(handle):
+    sync(handle)
+    told.append(["synced", os.readlink(f"/proc/self/fd/{handle}")])
+
+def heard(event, details):
+    if event == "os.rename":
+        told.append(["renamed", *map(str, details[:2])])
+
+async def stream(data):
+    yield data
+
+def handle(request):
+    return httpx2.Response(200, content=stream(body), headers={"Content-Length": str(len(body))})
+
+async def main():
+    async with Downloads(root, allow_loopback=True, transport=httpx2.MockTransport(handle)) as media:
+        saved = await media.save(Download("bg-1", 0, "http://127.0.0.1/r", "hero", 1, "m", "{}"), lambda path: None)
+    assert saved.trouble is None, saved
+    print(json.dumps(told))
+
+os.fsync = fsync
+sys.addaudithook(heard)
+anyio.run(main)
+"""
+
+
+@pytest.mark.parametrize("size", [20_000, 3_000_000])
+def test_a_power_cut_finds_whole_files_under_their_names(tmp_path: Path, size: int) -> None:
+    """Each file is on the disk before it gets its name, the sidecar's name before the render gets its own, and that in the end."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", DURABLE, str(tmp_path), str(size)], env=environment, capture_output=True, text=True, check=True
+    )
+    told: list[list[str]] = json.loads(done.stdout)
+    folder = ["synced", str(tmp_path)]
+    renames = [step for step in told if step[0] == "renamed" and step[2] in {str(tmp_path / "hero.json"), str(tmp_path / "hero.png")}]
+    assert [Path(step[2]).name for step in renames] == ["hero.json", "hero.png"]
+    sidecar, render = map(told.index, renames)
+    for at, (_, before, _) in zip((sidecar, render), renames, strict=True):
+        assert ["synced", before] in told[:at]
+    assert folder in told[sidecar:render]
+    assert folder in told[render:]
+
+
+async def test_a_part_that_is_a_link_writes_nowhere_else(tmp_path: Path, wish: Wish) -> None:
+    """What a link in the part's place leads to keeps its bytes, also where the note beside it is ours."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    prepare(tmp_path / "launch/hero.part", Note("bg-2", 0, etag='"v"', total=3 * BLOCK), b"old")
+    (tmp_path / "launch/hero.part").unlink()
+    (tmp_path / "launch/hero.part").symlink_to(victim)
+    async with serving() as server, Downloads(tmp_path, allow_loopback=True) as media:
+        server.answers = [answer(PNG + bytes(2 * BLOCK))]
+        event = await media.save(wish(server.url), nobody)
+    assert event.trouble is DiskTrouble.DISK
+    assert victim.read_bytes() == b"precious"

@@ -91,6 +91,7 @@ def test_plain_type() -> None:
         ("fec0::1", False),
         ("fd00::1", False),
         ("ff02::1", False),
+        ("4000::1", False),
         ("::ffff:127.0.0.1", False),
         ("::ffff:10.0.0.1", False),
         ("2002:7f00:1::", False),
@@ -107,6 +108,7 @@ HOSTS = {
     "good.example": ["93.184.216.34", "2606:2800:220:1::1"],
     "mixed.example": ["93.184.216.34", "10.0.0.1"],
     "here.example": ["127.0.0.1"],
+    "half.example": ["127.0.0.1", "10.0.0.1"],
     "empty.example": [],
 }
 
@@ -188,7 +190,7 @@ async def test_loopback_only_for_the_sandbox() -> None:
     """With the API on this machine loopback is allowed, and nothing else private."""
     target = await check("http://here.example:8/a", names, allow_loopback=True, proxied=direct)
     assert target.addresses == ("127.0.0.1",)
-    for url in ("http://good.example/a", "https://mixed.example/a", "https://10.0.0.1/"):
+    for url in ("http://good.example/a", "https://mixed.example/a", "https://half.example/a", "https://10.0.0.1/"):
         with pytest.raises(Trouble):
             await check(url, names, allow_loopback=True, proxied=direct)
 

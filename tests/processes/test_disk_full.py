@@ -6,11 +6,15 @@ Where this process may mount (root), the disk is a small tmpfs; elsewhere a limi
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from batchgen.ledger import Store
 from tests.processes.program import Program, Said, books_of, check_settled, tasks_of
 
 TASKS = 30
@@ -96,3 +100,44 @@ def test_copy(program: Program) -> None:
         assert said.err.startswith(f"batchgen: the disk under the copy {disk / 'l.bak'}")
         assert f"next: batchgen ledger backup {disk / 'l.bak'} --sandbox" in said.err
         assert not list(disk.iterdir())
+
+
+MIGRATING = """\
+import sys
+from pathlib import Path
+from batchgen.errors import BatchgenError
+from batchgen.ledger.migrations import MIGRATIONS, Migration
+from batchgen.ledger.opening import open_ledger
+
+def fill(connection):
+    connection.exec_driver_sql("CREATE TABLE filler (x BLOB)")
+    for _ in range(int(sys.argv[2])):
+        connection.exec_driver_sql("INSERT INTO filler VALUES (randomblob(10000))")
+
+try:
+    open_ledger(Path(sys.argv[1]), "sandbox", steps=(*MIGRATIONS, Migration(2, "filler", fill)))
+except BatchgenError as error:
+    sys.exit(f"{type(error).__name__}: {error}")
+"""
+
+
+@pytest.mark.parametrize(("room", "rows", "kept"), [(96, 0, set()), (2, 100, {"ledger.sqlite3.before-2.bak"})])
+def test_migration(program: Program, room: int, rows: int, kept: set[str]) -> None:
+    """The disk is full before a migration has its backup, or before it is over: the ledger is as it was, and no half backup beside it."""
+    disk = program.folder / "disk"
+    path = disk / "ledger.sqlite3"
+    with small_disk(disk, 512 * 1024) as mounted:
+        Store.open(path, "sandbox").close()
+        size = path.stat().st_size
+        least = room * 1024 if not rows else size + 128 * 1024  # without a disk of its own: of a file
+        if mounted and not rows:
+            (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free - room * 1024))
+        limited = LIMITED.partition("from batchgen")[0].format(size=least) if not mounted else ""
+        said = program.start_python("-c", limited + MIGRATING, str(path), str(rows)).end()
+        (disk / "filler").unlink(missing_ok=True)
+        assert (said.code, said.err.partition(" (")[0]) == (1, f"Unavailable: the disk under the ledger {path} cannot take a write")
+        assert {file.name for file in disk.iterdir()} - {path.name, f"{path.name}.lock"} == kept
+        with Store.open(path, "sandbox") as ledger:
+            assert ledger.check() == ()
+        assert program.start_python("-c", MIGRATING, str(path), "0").end().code == 0
+        assert (disk / "ledger.sqlite3.before-2.bak").stat().st_size == size

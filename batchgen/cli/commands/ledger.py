@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Unpack
 
@@ -13,7 +12,7 @@ from batchgen.cli.group import closing
 from batchgen.cli.options import FileName, Quiet, facts, quiet, talk
 from batchgen.cli.screen import Screen
 from batchgen.cli.where import Where, settings_for, where
-from batchgen.errors import ExitCode, LedgerError, UsageError
+from batchgen.errors import ExitCode, UsageError
 from batchgen.ledger.check import INVARIANTS
 from batchgen.report.text import clean, counted
 
@@ -84,18 +83,7 @@ def backup(screen: Screen, **options: Unpack[Copying]) -> ExitCode:
     if not file.parent.is_dir():
         # Behind a volume that is not mounted, a folder made here would hold a backup that nobody finds again.
         raise UsageError(f"the folder of {file} does not exist; make it first, or mount it")
-    # Killed half-way, a copy must not look like a backup.
-    part = file.with_name(f"{file.name}.part")
-    try:
-        app.backup_ledger(settings, part)
-        part.replace(file)
-    except LedgerError as error:
-        error.then = error.then and f"{error.then} --file={shlex.quote(str(file))}"
-        raise
-    except OSError as error:
-        raise UsageError(f"{file} cannot be written: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
+    app.backup_ledger(settings, file)
     if not options["quiet"]:
         screen.out(f"copied {clean(settings.ledger)} to {clean(str(file))}")
     return ExitCode.DONE

@@ -40,6 +40,13 @@ class Options(Where, Quiet):
     run_id: int | None
 
 
+CSV_BEGINS, JSONL_BEGINS, PARQUET_BEGINS = "manifest,task,", '{"manifest": ', b"PAR1"
+JUNIT_BEGINS = '<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="batchgen"'
+PAGE_BEGINS = '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy"'
+"""How each of our files begins: it takes the place of one like it and of no other. Whoever changes one goes on taking the older: a cron
+job writes tonight's page over the one that an older batchgen wrote."""
+
+
 @click.command("report", epilog=closing("batchgen report --html report.html", ExitCode.DONE, ExitCode.WRONG_INPUT))
 @click.option(
     "--html",
@@ -114,10 +121,14 @@ def _needs(module: str, option: str, extra: str) -> None:
 def _written(ledger: Ledger, settings: Settings, options: Options) -> Iterator[tuple[str, str]]:
     """Write the files that are asked for, and yield each with what is in it."""
     query = TaskQuery(run=options["run_id"], removed=True)
-    texts = ((options["csv_file"], write_csv), (options["jsonl_file"], write_jsonl), (options["junit_file"], write_junit))
-    for file, write in texts:
+    texts = (
+        (options["csv_file"], write_csv, CSV_BEGINS),
+        (options["jsonl_file"], write_jsonl, JSONL_BEGINS),
+        (options["junit_file"], write_junit, JUNIT_BEGINS),
+    )
+    for file, write, begins in texts:
         if file:
-            with text_place(file) as stream:
+            with text_place(file, begins) as stream:
                 rows = write(ledger.tasks(query), stream)
             yield file, counted(rows, "row")
     if file := options["parquet_file"]:
@@ -131,7 +142,7 @@ def _write_parquet(ledger: Ledger, query: TaskQuery, file: str) -> int:
     # Imported here because pyarrow is an extra, and slow to import.
     from batchgen.report.parquet import write_parquet  # noqa: PLC0415
 
-    with bytes_place(file) as stream:
+    with bytes_place(file, PARQUET_BEGINS) as stream:
         return write_parquet(ledger.tasks(query), stream)
 
 
@@ -154,7 +165,7 @@ def _write_page(ledger: Ledger, settings: Settings, options: Options) -> int:
         run=options["run_id"],
         poster=poster,
     )
-    with text_place(file) as stream:
+    with text_place(file, PAGE_BEGINS) as stream:
         return write_page(ledger, asked, stream)
 
 
