@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from batchgen.ledger import Store
+from batchgen.ledger.migrations import MIGRATIONS
 from tests.processes.program import Program, Said, books_of, check_settled, tasks_of
 
 TASKS = 30
@@ -102,6 +103,7 @@ def test_copy(program: Program) -> None:
         assert not list(disk.iterdir())
 
 
+BACKUP = f"ledger.sqlite3.before-{len(MIGRATIONS) + 1}.bak"
 MIGRATING = """\
 import sys
 from pathlib import Path
@@ -115,13 +117,13 @@ def fill(connection):
         connection.exec_driver_sql("INSERT INTO filler VALUES (randomblob(10000))")
 
 try:
-    open_ledger(Path(sys.argv[1]), "sandbox", steps=(*MIGRATIONS, Migration(2, "filler", fill)))
+    open_ledger(Path(sys.argv[1]), "sandbox", steps=(*MIGRATIONS, Migration(len(MIGRATIONS) + 1, "filler", fill)))
 except BatchgenError as error:
     sys.exit(f"{type(error).__name__}: {error}")
 """
 
 
-@pytest.mark.parametrize(("room", "rows", "kept"), [(96, 0, set()), (2, 100, {"ledger.sqlite3.before-2.bak"})])
+@pytest.mark.parametrize(("room", "rows", "kept"), [(96, 0, set()), (2, 100, {BACKUP})])
 def test_migration(program: Program, room: int, rows: int, kept: set[str]) -> None:
     """The disk is full before a migration has its backup, or before it is over: the ledger is as it was, and no half backup beside it."""
     disk = program.folder / "disk"
@@ -140,4 +142,4 @@ def test_migration(program: Program, room: int, rows: int, kept: set[str]) -> No
         with Store.open(path, "sandbox") as ledger:
             assert ledger.check() == ()
         assert program.start_python("-c", MIGRATING, str(path), "0").end().code == 0
-        assert (disk / "ledger.sqlite3.before-2.bak").stat().st_size == size
+        assert (disk / BACKUP).stat().st_size == size
