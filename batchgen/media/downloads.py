@@ -21,7 +21,7 @@ from batchgen.core.ports import Owner
 from batchgen.media.address import Resolver, resolve
 from batchgen.media.fetch import Fetcher
 from batchgen.media.part import Part, forget
-from batchgen.media.place import Content, Shelf, adopt, names_of, place
+from batchgen.media.place import Claim, Content, Shelf, adopt, base_of, names_of, place
 from batchgen.media.sniff import HEAD, kind_of
 from batchgen.media.trouble import Trouble, of_disk
 from batchgen.media.visits import Steps, Visits
@@ -58,6 +58,7 @@ class Downloads:
         self._fetcher = Fetcher(allow_loopback=allow_loopback, max_bytes=self._limits.max_bytes, resolver=resolver, transport=transport)
         self._transfers = anyio.Semaphore(self._limits.at_once)
         self._visits = Visits()
+        self._taken: dict[str, Claim] = {}
         self._names: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
 
     async def __aenter__(self) -> Self:
@@ -73,21 +74,24 @@ class Downloads:
     async def save(self, request: Download, owner: Owner) -> Downloaded:
         """Fetch a result into its place, durably. Trouble is part of the result, not raised."""
         lock = self._names.setdefault(f"{request.index} {request.stem}", anyio.Lock())
+        claim = Claim(self._taken)
         async with lock:
             try:
-                return await self._save(request, owner)
+                return await self._save(request, owner, claim)
             except Trouble as trouble:
                 return Downloaded(request, trouble=trouble.kind, message=str(trouble), retry_after=trouble.retry_after)
             except OSError as error:
                 return Downloaded(request, trouble=DiskTrouble.DISK, message=str(of_disk(error)))
+            finally:
+                claim.give_back()
 
-    async def _save(self, request: Download, owner: Owner) -> Downloaded:
-        found = await self._visits.make(_look(Shelf(self._root), request, owner))
+    async def _save(self, request: Download, owner: Owner, claim: Claim) -> Downloaded:
+        found = await self._visits.make(_look(Shelf(self._root, claim), request, owner))
         if isinstance(found, Downloaded):
             return found
         if not found.complete:
             await self._fetch(request.url, found)
-        return await self._visits.make(_shelve(Shelf(self._root), found, request, owner))
+        return await self._visits.make(_shelve(Shelf(self._root, claim), found, request, owner))
 
     async def _fetch(self, url: str, part: Part) -> None:
         async with self._transfers:
@@ -99,14 +103,14 @@ class Downloads:
 
 
 def _part_paths(shelf: Shelf, request: Download) -> Iterator[Path]:
-    return (shelf.path(f"{name}.part") for name in names_of(request))
+    return (shelf.path(f"{name}.part") for name in names_of(request) if shelf.claim.take(name))
 
 
 def _look(shelf: Shelf, request: Download, owner: Owner) -> Steps[Downloaded | Part]:
     """Return the file if an earlier try finished it, else the part that it grows in."""
     if found := adopt(shelf, request, owner):
         # a crash between the last rename and the note's removal left the note
-        forget(next(_part_paths(shelf, request)), key=request.key, index=request.index)
+        forget(shelf.path(f"{base_of(request)}.part"), key=request.key, index=request.index)
         return found
     yield from shelf.make_room_for(request.stem)
     return Part.claim(_part_paths(shelf, request), key=request.key, index=request.index)

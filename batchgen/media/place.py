@@ -55,14 +55,45 @@ class _Older:
     after: str
 
 
+class Claim:
+    """The names that one download has for itself until it is over.
+
+    Two may want the same: the second file of task `a` and the first of task `a-2`. What one of them is about to write is not on
+    the disk yet, so that the other would not see it there.
+    """
+
+    def __init__(self, taken: dict[str, Claim]) -> None:
+        """Make a claim to nothing yet; `taken` is what all claims share."""
+        self._taken = taken
+        self._mine: list[str] = []
+
+    def take(self, name: str) -> bool:
+        """Take a name; say whether it could be had."""
+        if name not in self._taken:
+            self._taken[name] = self
+            self._mine.append(name)
+        return self._taken[name] is self
+
+    def is_barred(self, name: str) -> bool:
+        """Say whether another download has a name."""
+        return self._taken.get(name, self) is not self
+
+    def give_back(self) -> None:
+        """Let others have the names."""
+        for name in self._mine:
+            del self._taken[name]
+        self._mine.clear()
+
+
 class Shelf:
-    """The outputs folder. Names in it are relative, with `/` between folders.
+    """The outputs folder. Names in it are relative, with `/` between folders. A name that another download has is taken by a strange file.
 
     Make one for each visit: it looks once where a folder leads.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, claim: Claim | None = None) -> None:
         self.root = root
+        self.claim = claim or Claim({})
         self._inside: set[Path] = set()  # folders that were seen to lead nowhere else
         self._paths: dict[str, Path] = {}
 
@@ -97,8 +128,8 @@ class Shelf:
             yield place.parent
 
     def exists(self, name: str) -> bool:
-        """Whether anything is at a name, also a link to nowhere."""
-        return os.path.lexists(self.path(name))
+        """Whether anything is at a file's name, also a link to nowhere, or will be."""
+        return os.path.lexists(self.path(name)) or self.claim.is_barred(name.rpartition(".")[0])
 
     def move(self, before: str, after: str) -> None:
         """Rename durably."""
@@ -108,6 +139,8 @@ class Shelf:
     def sidecar(self, name: str) -> Document | None:
         """Return the sidecar of NAME: None if there is none, an empty one if what is there is not ours."""
         path = self.path(f"{name}.json")
+        if self.claim.is_barred(name):
+            return {}
         if not os.path.lexists(path):
             return None
         try:
@@ -148,7 +181,7 @@ def adopt(shelf: Shelf, request: Download, owner: Owner) -> Downloaded | None:
 
 def place(shelf: Shelf, request: Download, content: Content, owner: Owner) -> Steps[Downloaded]:
     """Give a complete part its name, step by step. Returns the event."""
-    room = ((name, _older(shelf, request, name, content, owner)) for name in names_of(request))
+    room = ((name, _older(shelf, request, name, content, owner)) for name in names_of(request) if shelf.claim.take(name))
     name, older = next((found for found in room if found[1] is not None), ("", None))
     if older is None:
         raise Trouble(DiskTrouble.DISK, f"{base_of(request)} and every name beside it are taken by files that are not ours")

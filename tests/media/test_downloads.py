@@ -25,6 +25,7 @@ from batchgen.core.messages import DiskTrouble, Download, Downloaded
 from batchgen.core.ports import Media
 from batchgen.media import Downloads, Limits
 from batchgen.media.part import BLOCK, Note, Part, note_path, read_note
+from batchgen.media.visits import Steps
 
 pytestmark = pytest.mark.anyio
 
@@ -734,3 +735,47 @@ async def test_a_part_that_is_a_link_writes_nowhere_else(tmp_path: Path, wish: W
         event = await media.save(wish(server.url), nobody)
     assert event.trouble is DiskTrouble.DISK
     assert victim.read_bytes() == b"precious"
+
+
+async def test_two_that_want_one_name_at_once(tmp_path: Path, wish: Wish) -> None:
+    """The second file of `a` and the first of `a-2`, saved in one go: each keeps its own bytes, under a name of its own."""
+    asked: list[str] = []
+    both, answers = anyio.Event(), anyio.Event()
+    busy, over = threading.Event(), threading.Event()
+    found: dict[str, Downloaded] = {}
+
+    async def handle(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request.url.path)
+        if len(asked) == 2:
+            both.set()
+        await answers.wait()
+        body = PNG + request.url.path.encode()
+        return httpx2.Response(200, content=stream(body), headers={"Content-Length": str(len(body))})
+
+    def holds() -> Steps[None]:
+        busy.set()
+        assert over.wait(30)
+        yield from ()
+
+    async with Downloads(tmp_path, allow_loopback=True, transport=httpx2.MockTransport(handle)) as media:
+
+        async def save(task: str, index: int) -> None:
+            request = wish(
+                f"http://127.0.0.1/{task}", key=task, stem=task, index=index, sidecar=json.dumps({"manifest": "m", "task": task})
+            )
+            found[task] = await media.save(request, nobody)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(save, "a", 1)
+            group.start_soon(save, "a-2", 0)
+            await both.wait()
+            group.start_soon(media._visits.make, holds())  # both files are there before the disk can be visited
+            await anyio.to_thread.run_sync(busy.wait)
+            answers.set()
+            await anyio.wait_all_tasks_blocked()
+            over.set()
+    assert sorted(event.output.path for event in found.values() if event.output) == ["a-2.a2.png", "a-2.png"]
+    for task, event in found.items():
+        assert event.output
+        assert (tmp_path / event.output.path).read_bytes() == PNG + f"/{task}".encode()
+        assert json.loads((tmp_path / event.output.path).with_suffix(".json").read_text("utf-8"))["client_request_id"] == task

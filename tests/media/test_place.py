@@ -11,7 +11,7 @@ import pytest
 
 from batchgen.core.messages import DiskTrouble, Displaced, Download, Downloaded
 from batchgen.core.ports import Owner
-from batchgen.media.place import TRIES, Content, Shelf, adopt, place
+from batchgen.media.place import TRIES, Claim, Content, Shelf, adopt, place
 from batchgen.media.sniff import Kind
 from batchgen.media.trouble import Trouble
 
@@ -332,3 +332,19 @@ def test_no_name_left_for_a_changed_render(tmp_path: Path, wish: Wish) -> None:
     with pytest.raises(Trouble, match="was changed"):
         run(tmp_path, wish(), knows(hero_mp4=(NEW, 2)))
     assert files(tmp_path)["hero.mp4"] == b"retouched"
+
+
+def test_what_another_download_is_about_to_write_is_in_the_way(tmp_path: Path) -> None:
+    """Its names are taken by a strange file for everybody else until it is over; nothing of it need be on the disk."""
+    taken: dict[str, Claim] = {}
+    first, second = Claim(taken), Claim(taken)
+    assert first.take("a.b")
+    assert first.take("a.b")
+    assert not second.take("a.b")
+    mine, theirs = Shelf(tmp_path, first), Shelf(tmp_path, second)
+    assert (mine.exists("a.b.png"), mine.sidecar("a.b")) == (False, None)
+    assert (theirs.exists("a.b.png"), theirs.sidecar("a.b")) == (True, {})
+    assert not theirs.exists("a.png")
+    first.give_back()
+    assert (theirs.exists("a.b.png"), theirs.sidecar("a.b")) == (False, None)
+    assert second.take("a.b")
