@@ -20,11 +20,11 @@ from batchgen.core.messages import DiskTrouble, Download, Downloaded
 from batchgen.core.ports import Owner
 from batchgen.media.address import Resolver, resolve
 from batchgen.media.fetch import Fetcher
-from batchgen.media.part import Part, forget
+from batchgen.media.part import Part, Steps, forget
 from batchgen.media.place import Claim, Content, Shelf, adopt, base_of, names_of, place
 from batchgen.media.sniff import HEAD, kind_of
 from batchgen.media.trouble import Trouble, of_disk
-from batchgen.media.visits import Steps, Visits
+from batchgen.media.visits import Visits
 from batchgen.transport import Wire
 
 
@@ -69,6 +69,7 @@ class Downloads:
 
     async def aclose(self) -> None:
         """Close the connections."""
+        self._visits.close()
         await self._fetcher.aclose()
 
     async def save(self, request: Download, owner: Owner) -> Downloaded:
@@ -116,20 +117,21 @@ def _look(shelf: Shelf, request: Download, owner: Owner) -> Steps[Downloaded | P
     return Part.claim(_part_paths(shelf, request), key=request.key, index=request.index)
 
 
-def _complete(part: Part) -> Content:
+def _complete(part: Part) -> Steps[Content]:
     """Check that a whole part is media. A page of text is thrown away: another try may bring the render."""
     kind = kind_of(part.head(HEAD), part.note.mime) if part.size else None
     if kind is None:
         what = f"{part.size} bytes that are a page of text and no media" if part.size else "an empty file"
         part.discard()
         raise Trouble(DiskTrouble.CUT, f"the server sent {what}")
-    part.settle()
+    yield from part.settle()
     return Content(part.path, part.sha256, part.size, kind)
 
 
 def _shelve(shelf: Shelf, part: Part, request: Download, owner: Owner) -> Steps[Downloaded]:
     try:
-        event = yield from place(shelf, request, _complete(part), owner)
+        content = yield from _complete(part)
+        event = yield from place(shelf, request, content, owner)
     except (Trouble, OSError):
         part.abandon()
         raise

@@ -15,9 +15,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 from batchgen.core.messages import DiskTrouble
 from batchgen.media.trouble import Trouble
@@ -26,6 +27,15 @@ CHECKPOINT = 16 * 1024 * 1024
 """Bytes after which data and note are made durable: what a power cut can cost. An fsync takes some milliseconds."""
 
 BLOCK = 1024 * 1024
+
+T = TypeVar("T")
+
+Unsynced: TypeAlias = "Path | int"
+"""What must be durable before anything goes on: the names in a folder, or the bytes of an open file, by its handle."""
+
+Steps: TypeAlias = "Generator[Unsynced | None, None, T]"
+"""What a visit to the disk does: after a change it yields what must be made durable before it goes on, or None where that is so
+already; it returns what it found. Nothing of another visit is done while it yields None."""
 
 FRESH = os.O_CREAT | os.O_TRUNC
 WRITING = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -56,22 +66,58 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def sync(unsynced: Unsynced) -> None:
+    """Make durable what a step has changed."""
+    if isinstance(unsynced, int):
+        os.fsync(unsynced)
+    else:
+        sync_folder(unsynced)
+
+
+def alone(steps: Steps[T]) -> T:
+    """Go through the steps of one visit, each durable before the next; raise what they raise."""
+    try:
+        unsynced = next(steps)
+        while True:
+            try:
+                if unsynced is not None:
+                    sync(unsynced)
+            except OSError as error:
+                unsynced = steps.throw(error)
+            else:
+                unsynced = next(steps)
+    except StopIteration as done:
+        found: T = done.value
+        return found
+
+
 def write_bytes(path: Path, data: bytes, *, at: int = 0, fresh: bool = True, durably: bool = True) -> None:
     """Write into a file from byte `at`; a `fresh` one is made, or emptied first. Follows no link."""
-    _pour(os.open(path, WRITING | (FRESH if fresh else 0), BY_UMASK), data, at, durably=durably)
-
-
-def _pour(handle: int, data: bytes, at: int, *, durably: bool) -> None:
-    """Write into an open file from byte `at`, and close it."""
+    handle = os.open(path, WRITING | (FRESH if fresh else 0), BY_UMASK)
     try:
-        rest = memoryview(data)
-        while rest:
-            written = os.pwrite(handle, rest, at)
-            rest, at = rest[written:], at + written
+        _pour(handle, data, at)
         if durably:
             os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def write_fresh(path: Path, data: bytes, mode: int) -> Steps[None]:
+    """Write a file, which is made, or emptied first. Follows no link."""
+    handle = os.open(path, WRITING | FRESH, mode)
+    try:
+        _pour(handle, data, 0)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _pour(handle: int, data: bytes, at: int) -> None:
+    """Write into an open file from byte `at`."""
+    rest = memoryview(data)
+    while rest:
+        written = os.pwrite(handle, rest, at)
+        rest, at = rest[written:], at + written
 
 
 def between_of(path: Path) -> Path:
@@ -82,11 +128,11 @@ def between_of(path: Path) -> Path:
     return path.with_name(f".bg-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:20]}.tmp")
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> Steps[None]:
     """Replace a text of ours whole, or leave it as it was; only its owner reads it. Its name lasts once the folder is synced."""
     between = between_of(path)
     try:
-        _pour(os.open(between, WRITING | FRESH, PRIVATE), text.encode("utf-8", "backslashreplace"), 0, durably=True)
+        yield from write_fresh(between, text.encode("utf-8", "backslashreplace"), PRIVATE)
         between.replace(path)
     except OSError:
         between.unlink(missing_ok=True)
@@ -95,7 +141,7 @@ def write_whole(path: Path, text: str) -> None:
 
 def write_durably(path: Path, text: str) -> None:
     """Replace a text of ours whole and durably, or leave it as it was."""
-    write_whole(path, text)
+    alone(write_whole(path, text))
     sync_folder(path.parent)
 
 
@@ -192,11 +238,11 @@ class Part:
         self.size = len(data)
         return True
 
-    def settle(self) -> None:
+    def settle(self) -> Steps[None]:
         """Make all that has come durable, also what is held."""
         if self._held:
             self.path = between_of(self.path)
-            write_bytes(self.path, self._held)
+            yield from write_fresh(self.path, self._held, BY_UMASK)
             self._held = b""
         else:
             between_of(self.path).unlink(missing_ok=True)  # a try that was killed held these bytes; this one did not

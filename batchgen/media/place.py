@@ -26,10 +26,9 @@ from pathlib import Path, PurePosixPath
 from batchgen.core.messages import DiskTrouble, Displaced, Download, Downloaded
 from batchgen.core.model import Output
 from batchgen.core.ports import Owner
-from batchgen.media.part import hash_of, sync_folder, write_durably, write_whole
+from batchgen.media.part import Steps, hash_of, sync_folder, write_durably, write_whole
 from batchgen.media.sniff import Kind
 from batchgen.media.trouble import Trouble
-from batchgen.media.visits import Steps
 
 TRIES = 100
 """Names that are tried before we say that all are taken."""
@@ -190,7 +189,7 @@ def place(shelf: Shelf, request: Download, content: Content, owner: Owner) -> St
     if shelf.exists(output.path) and not shelf.holds(output.path, content.sha256):
         yield from _set_aside(shelf, name, content.kind.suffix)
     displaced = Displaced(older.before, older.after) if older.after else None
-    write_whole(shelf.path(f"{name}.json"), _sidecar_text(request, output, displaced))
+    yield from write_whole(shelf.path(f"{name}.json"), _sidecar_text(request, output, displaced))
     yield content.path.parent
     content.path.replace(shelf.path(output.path))
     yield content.path.parent

@@ -24,8 +24,7 @@ from anyio.abc import SocketAttribute, SocketStream
 from batchgen.core.messages import DiskTrouble, Download, Downloaded
 from batchgen.core.ports import Media
 from batchgen.media import Downloads, Limits
-from batchgen.media.part import BLOCK, Note, Part, note_path, read_note
-from batchgen.media.visits import Steps
+from batchgen.media.part import BLOCK, Note, Part, Steps, note_path, read_note
 
 pytestmark = pytest.mark.anyio
 

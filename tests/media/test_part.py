@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.media.part import BLOCK, Note, Part, between_of
+from batchgen.media.part import BLOCK, Note, Part, alone, between_of
 
 
 def begun(folder: Path, *, total: int | None) -> Part:
@@ -23,13 +23,13 @@ def test_a_small_result_is_held_until_it_is_settled(tmp_path: Path) -> None:
     part = begun(tmp_path, total=3)
     assert part.hold(b"abc")
     assert not list(tmp_path.iterdir())
-    part.settle()
+    alone(part.settle())
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"abc"]
     assert part.path == between_of(tmp_path / "a.part")
     assert (part.size, part.complete, part.sha256) == (3, True, hashlib.sha256(b"abc").hexdigest())
     again = begun(tmp_path, total=2)
     assert again.hold(b"xy")
-    again.settle()
+    alone(again.settle())
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"xy"]
 
 
@@ -37,11 +37,11 @@ def test_what_a_killed_try_held_goes_with_the_next(tmp_path: Path) -> None:
     """The first try held its bytes and was killed before they had a name; the next gets them piece by piece, and leaves only its own."""
     killed = begun(tmp_path, total=3)
     assert killed.hold(b"abc")
-    killed.settle()
+    alone(killed.settle())
     again = begun(tmp_path, total=3)
     again.append(b"ab")
     again.append(b"c")
-    again.settle()
+    alone(again.settle())
     again.named()
     assert [path.name for path in tmp_path.iterdir()] == ["a.part"]
 
@@ -50,12 +50,12 @@ def test_bytes_that_get_no_name_stay_only_with_a_note(tmp_path: Path) -> None:
     """What was held would be fetched again, so it goes; what grew in the part is continued by the next try."""
     part = begun(tmp_path, total=3)
     assert part.hold(b"abc")
-    part.settle()
+    alone(part.settle())
     part.abandon()
     assert not list(tmp_path.iterdir())
     part = begun(tmp_path, total=3)
     part.append(b"abc", last=True)
-    part.settle()
+    alone(part.settle())
     part.abandon()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.part", "a.part.json"]
 
@@ -75,7 +75,7 @@ def test_what_is_held_is_dropped_with_the_part(tmp_path: Path) -> None:
         part = begun(tmp_path, total=3)
         assert part.hold(b"abc")
         drop(part)
-        part.settle()
+        alone(part.settle())
         assert (part.size, list(tmp_path.iterdir())) == (0, [])
 
 

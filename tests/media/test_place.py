@@ -147,7 +147,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("suffix", "old"), CASES)
-@pytest.mark.parametrize("dies", [[], [1], [2], [3], [4], [1, 1], [2, 1], [2, 3], [3, 3], [1, 2, 3, 4]])
+@pytest.mark.parametrize("dies", [[], [1], [2], [3], [4], [5], [1, 1], [2, 1], [2, 3], [3, 3], [4, 3], [1, 2, 3, 4, 5]])
 def test_older_render_makes_room(tmp_path: Path, wish: Wish, suffix: str, old: bytes, dies: list[int]) -> None:
     """The older output and its sidecar move to NAME.aM, the new one takes the name; also after a crash after any step, again and again."""
     run(tmp_path, wish(**OLD_WISH), nobody, result=(old, suffix))
@@ -177,7 +177,7 @@ def test_displacement_is_told_until_the_ledger_knows(tmp_path: Path, wish: Wish,
     assert (event.displaced, event.trouble) == (None, None)
 
 
-@pytest.mark.parametrize("dies", [[], [1], [2], [3], [1, 2]])
+@pytest.mark.parametrize("dies", [[], [1], [2], [3], [4], [1, 2], [2, 3]])
 def test_older_render_without_sidecar(tmp_path: Path, wish: Wish, dies: list[int]) -> None:
     """An older output whose sidecar was deleted makes room all the same."""
     run(tmp_path, wish(**OLD_WISH), nobody, result=(OLD, ".mp4"))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from pathlib import Path
 
 import anyio
 import pytest
 
+from batchgen.media.part import Steps, write_fresh, write_whole
 from batchgen.media.trouble import Trouble
-from batchgen.media.visits import Steps, Visits
+from batchgen.media.visits import Visits
 
 pytestmark = pytest.mark.anyio
 
@@ -128,3 +131,39 @@ async def test_a_visit_that_is_given_up_while_it_waits_is_not_made(tmp_path: Pat
         hold.set()
     await visits.make(writes(tmp_path, "after", told))
     assert told == ["after begun", "after named", "after over"]
+
+
+async def test_files_are_synced_side_by_side(tmp_path: Path) -> None:
+    """One is durable only when the other is being made so too: a disk writes both in little more time than one."""
+    met, synced = threading.Barrier(2), []
+
+    def sync(unsynced: Path | int) -> None:
+        met.wait(30)
+        synced.append(unsynced)
+
+    def begins(name: str) -> Steps[str]:
+        yield from write_fresh(tmp_path / name, name.encode(), 0o600)
+        return name
+
+    visits = Visits(sync)
+    assert await make_all(visits, begins("a"), begins("b")) == ["a", "b"]
+    assert len(synced) == 2
+    visits.close()
+
+
+async def test_a_file_that_cannot_be_synced(tmp_path: Path) -> None:
+    """What is told of it is told to whoever wrote it, and nothing of it is named; the file beside it gets its name."""
+
+    def sync(unsynced: Path | int) -> None:
+        if isinstance(unsynced, int) and os.fstat(unsynced).st_size == len("bad"):
+            raise OSError(errno.EIO, "the disk is broken")
+
+    def writes_whole(text: str) -> Steps[str]:
+        yield from write_whole(tmp_path / text, text)
+        return text
+
+    visits = Visits(sync)
+    found = await make_all(visits, writes_whole("bad"), writes_whole("good"))
+    assert (str(found[0]), found[1]) == (f"[Errno {errno.EIO}] the disk is broken", "good")
+    assert os.listdir(tmp_path) == ["good"]  # noqa: PTH208 - names only
+    visits.close()
