@@ -43,7 +43,7 @@ _WORDS: tuple[tuple[type[BatchgenError], str, str], ...] = (
         "Nothing was sent and nothing was bought.",
         "batchgen plan MANIFEST --out FILE{flags}; then: batchgen run --plan FILE{flags}",
     ),
-    (ManifestError, "Nothing was sent and nothing was bought.", "correct the file, then: batchgen validate MANIFEST"),
+    (ManifestError, "Nothing was sent and nothing was bought.", "correct the file, then: {line}"),
     (NoLedger, "Nothing was sent and nothing was bought.", "batchgen plan MANIFEST{flags}"),
     (NoRun, "Nothing was changed, sent or bought.", "batchgen status{flags}"),
     (UsageError, "Nothing was sent and nothing was bought.", "batchgen {command} --help"),
@@ -103,7 +103,7 @@ def _of_batchgen(error: BatchgenError, called: Called) -> Trouble:
         do = error.then or "batchgen status --ledger LEDGER"
         return Trouble(error.exit_code, what, "Nothing was sent; the ledger was left as it is.", do)
     means, do = next(((means, do) for kind, means, do in _WORDS if isinstance(error, kind)), ("", "batchgen --help"))
-    do = " ".join(do.format(command=called.command, flags=called.flags, again=called.again).split())
+    do = do.format(command=called.command, flags=called.flags, again=called.again, line=called.line).replace("batchgen  ", "batchgen ")
     return Trouble(error.exit_code, what, means, error.then or do)
 
 

@@ -153,7 +153,7 @@ def test_what_is_said_to_a_run_needs_its_number(cli: Cli, kind: ControlKind) -> 
 RAISED: list[tuple[BaseException, ExitCode, str]] = [
     (UsageError("x"), ExitCode.WRONG_INPUT, "Nothing was sent"),
     (PlanRefused("x"), ExitCode.WRONG_INPUT, "batchgen run --plan FILE"),
-    (ManifestError([Problem("a.yaml", 1, 2, "", "x")]), ExitCode.WRONG_INPUT, "batchgen validate"),
+    (ManifestError([Problem("a.yaml", 1, 2, "", "x")]), ExitCode.WRONG_INPUT, "correct the file, then: batchgen"),
     (LedgerError("x"), ExitCode.WRONG_INPUT, "left as it is"),
     (LedgerConflict("x"), ExitCode.BUG, "bug in batchgen"),
     (LedgerBusy("x"), ExitCode.LEDGER_BUSY, "batchgen status"),
@@ -274,3 +274,10 @@ def test_poor_encoding(workspace: Path) -> None:
     called = in_a_process("validate", "h\u00e9ro\U0001f600.yaml", cwd=workspace)
     assert called.code == 2
     assert "Traceback" not in called.err
+
+
+def test_a_wrong_manifest_is_tried_again_as_it_was_typed(cli: Cli, workspace: Path) -> None:
+    """The command that is named can be copied, whatever is in a name."""
+    (workspace / "two  blanks.yaml").write_text("version: 1\n")
+    said = cli("run", "two  blanks.yaml", "--sandbox", "--yes")
+    assert (said.code, said.err.splitlines()[-1]) == (2, "next: correct the file, then: batchgen run 'two  blanks.yaml' --sandbox --yes")
