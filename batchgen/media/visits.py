@@ -78,7 +78,7 @@ class Visits:
 
     def close(self) -> None:
         """Let the threads go."""
-        self._syncing.shutdown()
+        self._syncing.shutdown(wait=False)  # nothing is under way: whoever makes a visit waits for it
 
     def _together(self, row: list[_Visit[object]]) -> None:
         """Bring each visit to where something must be synced, sync it all, and so on until all are over."""
