@@ -6,15 +6,17 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import anyio
 import pytest
 
 from batchgen import app
 from batchgen.core.policy import AccountBudget, OnLostAnswer
-from batchgen.errors import ExitCode, KeyRefused, LedgerBusy, LedgerError, ManifestError, UsageError
+from batchgen.errors import ExitCode, KeyRefused, LedgerBusy, LedgerError, ManifestError, PlanRefused, UsageError
 from batchgen.settings.secret import ApiKey
-from tests.runner.place import CREDITS, FILES, GENERATIONS, Place, Rudeness, empty_ledger, opened, refusal, rude
+from tests.runner.place import CREDITS, FILES, GENERATIONS, Place, Rudeness, empty_ledger, opened, refusal, rude, silent
 
 
 def test_done(place: Place) -> None:
@@ -313,3 +315,15 @@ def test_plan_reads_without_a_key(place: Place) -> None:
     manifest = place.images(2)
     app.plan(app.check([manifest]), place.settings, place.asked(manifest))
     assert place.server.asked == []
+
+
+def test_a_plan_that_two_runs_found_unused(place: Place) -> None:
+    """Whoever gets the ledger second looks again, and buys nothing: both had looked before one of them held it."""
+    manifest = place.images(2)
+    checked = app.check([manifest])
+    kept = app.keep(checked, place.settings, place.asked(manifest))
+    do = partial(app.run, checked, place.settings, kept.asked(until=None), watch=silent, kept=kept)
+    assert anyio.run(do).code is ExitCode.DONE
+    with pytest.raises(PlanRefused, match="the plan was used already, by run 1"):
+        anyio.run(do)
+    assert (place.bought(), place.query("SELECT count(*) FROM runs")) == (2, [(1,)])
