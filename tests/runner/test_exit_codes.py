@@ -14,6 +14,7 @@ import pytest
 
 from batchgen import app
 from batchgen.core.policy import AccountBudget, OnLostAnswer
+from batchgen.core.resolve import Decision
 from batchgen.errors import ExitCode, KeyRefused, LedgerBusy, LedgerError, ManifestError, PlanRefused, UsageError
 from batchgen.settings.secret import ApiKey
 from tests.runner.place import CREDITS, FILES, GENERATIONS, Place, Rudeness, empty_ledger, opened, refusal, rude, silent
@@ -136,6 +137,18 @@ def test_busy_ledger(place: Place) -> None:
         place.run(place.images(1))
     assert f"process {os.getpid()}" in str(caught.value)
     assert (caught.value.exit_code, place.server.asked) == (ExitCode.LEDGER_BUSY, [])
+
+
+def test_a_person_decides_nothing_under_a_run(tmp_path: Path) -> None:
+    """`resolve` waits outside as well: the run may be about to repeat the purchase that is decided about."""
+    with opened(tmp_path, rules=[Rudeness("POST", GENERATIONS, 0)]) as place:
+        place.settings = replace(place.settings, on_lost_answer=OnLostAnswer.HOLD)
+        assert place.run(place.images(1)).code is ExitCode.IN_DOUBT
+        with app.reading(place.settings) as ledger, ledger.lock(command="run", at=time.time()), pytest.raises(LedgerBusy):
+            app.decide(place.settings, "t0", "", Decision.NOT_ACCEPTED)
+        assert place.query("SELECT state FROM attempts") == [("in_doubt",)]
+        app.decide(place.settings, "t0", "", Decision.NOT_ACCEPTED)
+        assert place.query("SELECT state FROM attempts") == [("refused",)]
 
 
 KEYS = {
