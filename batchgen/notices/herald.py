@@ -152,7 +152,7 @@ class Herald:
         try:
             metrics.write(Path(self._plan.metrics), self._place.workspace, found)
         except OSError as error:
-            LOG.warning("the metrics could not be written: %s", error.strerror or type(error).__name__)
+            LOG.warning("the metrics could not be written to %s: %s", self._plan.metrics, error.strerror or type(error).__name__)
 
 
 def _of_error(error: BaseException | None) -> Ended:

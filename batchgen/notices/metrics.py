@@ -5,6 +5,7 @@ Every number is a query over the ledger. The names are documented in the README 
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,9 @@ from batchgen.core.states import TaskState
 
 READABLE = 0o644
 """node_exporter runs as another user."""
+
+BEGINS = "# HELP batchgen_"
+"""How the file begins: what begins otherwise is somebody's (a manifest, a ledger that was named by a slip) and stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,9 @@ def _one(name: str, said: str, value: float) -> Metric:
 
 
 def write(path: Path, workspace: str, metrics: Iterable[Metric]) -> None:
-    """Put the file in its place at once, so that no half of it is scraped. Raises OSError."""
+    """Put the file in its place at once, so that no half of it is scraped. Raises OSError, also for a file of another kind there."""
+    if path.exists() and not _ours(path):
+        raise FileExistsError(errno.EEXIST, "there is a file of another kind, which stays as it is")
     text = "".join(f"{line}\n" for metric in metrics for line in metric.lines(workspace))
     # Not *.prom: node_exporter reads every file of that name in the folder.
     handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -76,6 +82,11 @@ def write(path: Path, workspace: str, metrics: Iterable[Metric]) -> None:
     except BaseException:
         Path(part).unlink(missing_ok=True)
         raise
+
+
+def _ours(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(len(BEGINS)) in {b"", BEGINS.encode()}
 
 
 def _escaped(text: str) -> str:

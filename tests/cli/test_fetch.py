@@ -110,3 +110,14 @@ def test_without_a_run(cli: Cli, workspace: Path) -> None:
     """No ledger, no file: said in words, with exit 2, and no ledger is made."""
     said = cli("fetch", "--sandbox")
     assert (said.code, "Traceback" in said.err) == (2, False), said
+
+
+def test_what_left_the_manifest_is_paid_too(cli: Cli, manifest: Write, workspace: Path) -> None:
+    """A render of a task that was cut from its manifest is fetched again like any other."""
+    assert cli("run", manifest(2), "--sandbox", "--yes").code == 0
+    assert cli("run", manifest(1), "--sandbox", "--yes").code == 0
+    render = workspace / "renders-sandbox" / "spring" / "t2.mp4"
+    before = render.read_bytes()
+    render.unlink()
+    assert cli("fetch", "--sandbox").code == 0
+    assert (render.read_bytes(), bought(workspace)) == (before, 2)

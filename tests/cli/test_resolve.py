@@ -159,3 +159,18 @@ def test_the_vendors_task_of_another_attempt_is_refused(cli: Cli, doubt: Callabl
     called = cli("resolve", "t2", "--accepted", task, "--sandbox")
     assert (called.code, "belongs to another attempt" in called.err) == (2, True), called
     assert asked("SELECT state FROM attempts ORDER BY id") == [("succeeded",), ("in_doubt",)]
+
+
+def test_a_task_in_doubt_in_two_manifests(cli: Cli, manifest: Write, workspace: Path) -> None:
+    """Whoever does not say which one decides about none."""
+    (workspace / "batchgen.yaml").write_text(HOLD, encoding="utf-8")
+    assert cli("run", manifest(1), manifest(1, name="autumn"), "--sandbox", "--yes", "--faults", "drop_before=1").code == 7
+    called = cli("resolve", "t1", "--not-accepted", "--sandbox")
+    assert called.code == 2
+    assert "in doubt in several manifests; say which with --manifest: autumn, spring" in called.err
+    assert asked("SELECT count(*) FROM attempts WHERE state = 'in_doubt'") == [(2,)]
+    assert cli("resolve", "t1", "--manifest", "autumn", "--not-accepted", "--sandbox").code == 0
+    assert asked("SELECT m.name, a.state FROM attempts a, tasks t, manifests m WHERE t.id = task_id AND m.id = manifest_id ORDER BY 1") == [
+        ("autumn", "refused"),
+        ("spring", "in_doubt"),
+    ]

@@ -172,6 +172,18 @@ def test_metrics(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["batchgen.prom"]
 
 
+def test_metrics_take_the_place_of_metrics_only(tmp_path: Path) -> None:
+    """A slip in `metrics:` names a manifest, and the night begins: the manifest stays."""
+    (tmp_path / "spring.yaml").write_text("version: 1\n", encoding="utf-8")
+    (tmp_path / "m.prom").touch()
+    for _ in range(2):
+        write(tmp_path / "m.prom", "w", metrics_of((), (), 1.0))
+    with pytest.raises(FileExistsError, match="a file of another kind"):
+        write(tmp_path / "spring.yaml", "w", metrics_of((), (), 1.0))
+    assert (tmp_path / "spring.yaml").read_text(encoding="utf-8") == "version: 1\n"
+    assert {path.name for path in tmp_path.iterdir()} == {"m.prom", "spring.yaml"}
+
+
 def test_metrics_of_nothing(tmp_path: Path) -> None:
     """A ledger without a run gives a file that says when it was written."""
     write(tmp_path / "m.prom", "w", metrics_of((), (), 1.0))

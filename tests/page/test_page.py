@@ -47,7 +47,8 @@ def test_the_policy_names_the_one_script_and_the_one_style() -> None:
         (inside,) = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
         assert f"{kind} &#39;sha256-{digest}&#39;" in text
-    assert "default-src &#39;none&#39;" in text
+    for rule in ("default-src", "base-uri", "form-action", "trusted-types"):
+        assert f"{rule} &#39;none&#39;" in text
     assert not re.search(r"<[^>]+\s(on\w+|style)\s*=", re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL))
     assert "http" not in re.sub(r"http-equiv|http://www\.w3\.org/2000/svg", "", text)
 

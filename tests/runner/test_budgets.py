@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from batchgen import app
+from batchgen.core.model import Spec
 from batchgen.core.policy import AccountBudget
 from batchgen.core.stops import Stop, StopKind
 from batchgen.errors import ExitCode
@@ -116,3 +117,10 @@ def test_a_day_and_a_month_end(tmp_path: Path, budget: str, back: int) -> None:
             shell.execute("UPDATE money SET day = ?", (earlier,))
         assert place.run(manifest).code == ExitCode.STOPPED_EARLY
         assert place.spent() == 4
+
+
+@pytest.mark.parametrize(("model", "keys"), [("elevenlabs-turbo-2-5", 2), ("kling-2-6", 1)])
+def test_what_is_charged_by_length_is_known_by_it(place: Place, model: str, keys: int) -> None:
+    """The bill of a short speech says nothing about a long one, which goes alone until its own is seen; a clip's prompt costs nothing."""
+    quote = app.quoter(place.settings)
+    assert len({quote(Spec(model, "x" * length, {}, ())).key for length in (100, 2000, 100)}) == keys

@@ -6,15 +6,18 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import anyio
 import pytest
 
 from batchgen import app
 from batchgen.core.policy import AccountBudget, OnLostAnswer
-from batchgen.errors import ExitCode, KeyRefused, LedgerBusy, LedgerError, ManifestError, UsageError
+from batchgen.core.resolve import Decision
+from batchgen.errors import ExitCode, KeyRefused, LedgerBusy, LedgerError, ManifestError, PlanRefused, UsageError
 from batchgen.settings.secret import ApiKey
-from tests.runner.place import CREDITS, FILES, GENERATIONS, Place, Rudeness, empty_ledger, opened, refusal, rude
+from tests.runner.place import CREDITS, FILES, GENERATIONS, Place, Rudeness, empty_ledger, opened, refusal, rude, silent
 
 
 def test_done(place: Place) -> None:
@@ -134,6 +137,18 @@ def test_busy_ledger(place: Place) -> None:
         place.run(place.images(1))
     assert f"process {os.getpid()}" in str(caught.value)
     assert (caught.value.exit_code, place.server.asked) == (ExitCode.LEDGER_BUSY, [])
+
+
+def test_a_person_decides_nothing_under_a_run(tmp_path: Path) -> None:
+    """`resolve` waits outside as well: the run may be about to repeat the purchase that is decided about."""
+    with opened(tmp_path, rules=[Rudeness("POST", GENERATIONS, 0)]) as place:
+        place.settings = replace(place.settings, on_lost_answer=OnLostAnswer.HOLD)
+        assert place.run(place.images(1)).code is ExitCode.IN_DOUBT
+        with app.reading(place.settings) as ledger, ledger.lock(command="run", at=time.time()), pytest.raises(LedgerBusy):
+            app.decide(place.settings, "t0", "", Decision.NOT_ACCEPTED)
+        assert place.query("SELECT state FROM attempts") == [("in_doubt",)]
+        app.decide(place.settings, "t0", "", Decision.NOT_ACCEPTED)
+        assert place.query("SELECT state FROM attempts") == [("refused",)]
 
 
 KEYS = {
@@ -313,3 +328,15 @@ def test_plan_reads_without_a_key(place: Place) -> None:
     manifest = place.images(2)
     app.plan(app.check([manifest]), place.settings, place.asked(manifest))
     assert place.server.asked == []
+
+
+def test_a_plan_that_two_runs_found_unused(place: Place) -> None:
+    """Whoever gets the ledger second looks again, and buys nothing: both had looked before one of them held it."""
+    manifest = place.images(2)
+    checked = app.check([manifest])
+    kept = app.keep(checked, place.settings, place.asked(manifest))
+    do = partial(app.run, checked, place.settings, kept.asked(until=None), watch=silent, kept=kept)
+    assert anyio.run(do).code is ExitCode.DONE
+    with pytest.raises(PlanRefused, match="the plan was used already, by run 1"):
+        anyio.run(do)
+    assert (place.bought(), place.query("SELECT count(*) FROM runs")) == (2, [(1,)])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import anyio
 import pytest
 
 from batchgen import app
@@ -14,7 +16,7 @@ from batchgen.core.facts import RunAsked
 from batchgen.core.policy import PollPolicy
 from batchgen.errors import ExitCode, UsageError
 from batchgen.settings.secret import ApiKey
-from tests.runner.place import GENERATIONS, Place, Rudeness, empty_ledger, opened
+from tests.runner.place import GENERATIONS, Place, Rudeness, empty_ledger, opened, silent
 
 TASKS = ["a lamp", "a bowl", "a chair", "a door"]
 
@@ -111,6 +113,20 @@ def test_passed_deadline(place: Place) -> None:
     manifest = place.images(2)
     assert place.run(manifest, until=time.time() - 5).code == ExitCode.STOPPED_EARLY
     assert place.resume().code == ExitCode.DONE
+
+
+def test_a_duration_lengthens_no_night(tmp_path: Path) -> None:
+    """Of the night's own end and a resumption's `--max-duration` the earlier one holds."""
+    soon = time.time() + 3600.0
+    with opened(tmp_path, rules=[Rudeness("POST", GENERATIONS, 500, b"no")]) as place:
+        assert place.run(place.images(1), until=soon).code is ExitCode.UNAVAILABLE
+        for given, held in ((7200.0, soon), (60.0, None)):
+            before = time.time()
+            assert anyio.run(partial(app.resume, place.settings, watch=silent, max_duration=given)).code is ExitCode.UNAVAILABLE
+            with app.reading(place.settings) as ledger:
+                until = ledger.runs()[0].asked.until
+            assert until is not None
+            assert until == held if held else before <= until - given <= time.time()
 
 
 def test_another_run_has_a_budget_of_its_own(place: Place) -> None:

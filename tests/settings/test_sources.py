@@ -110,6 +110,16 @@ def test_sandbox_touches_nothing_real(tmp_path: Path) -> None:
     assert settings.local_service
 
 
+def test_a_sandbox_run_tells_nobody_of_the_real_ones(tmp_path: Path) -> None:
+    """Neither who is told, nor the dead man's switch, nor the figures: a rehearsal would pass for the night."""
+    text = "notify: {urls: ['json://ops.example']}\nping: https://hc.example/real\nmetrics: real.prom\n"
+    environ = {"BATCHGEN_NOTIFY": "json://ops2.example", "BATCHGEN_PING": "https://hc.example/real2"}
+    assert not read(tmp_path, text, environ=environ).announce.silent
+    assert read(tmp_path, text, flags=Flags(sandbox=True), environ=environ).announce.silent
+    own = read(tmp_path, f"{text}sandbox: {{ping: 'https://hc.example/trial'}}", flags=Flags(sandbox=True), environ=environ).announce
+    assert (own.urls, own.ping, own.metrics) == ((), "https://hc.example/trial", "")
+
+
 def test_sandbox_pace_can_be_given(tmp_path: Path) -> None:
     """What stands under `sandbox:` wins over the sandbox's own pace, and --faults over both."""
     text = "sandbox: {requests_per_minute: 30, in_flight: 2, poll: {every: 1}, faults: fail=1}"
