@@ -33,6 +33,7 @@ LATER = (
     "INSERT INTO runs (root, asked, started_at, adopted, pid, host) SELECT 2, json_set(asked, '$.budget', NULL), started_at, 1, 1, 'h'"
     " FROM runs WHERE id = 1"
 )
+NAMED = "UPDATE runs SET asked = json_set(asked, '$.manifests', json('{}')) WHERE id = (SELECT max(id) FROM runs)"
 DEARER = (
     "INSERT INTO money (attempt_id, manifest_id, run_root, day, kind, credits, at) SELECT 2, 1, 1, day, 'hold', 9, at FROM money LIMIT 1"
 )
@@ -95,6 +96,7 @@ BREAKS: dict[str, tuple[str, int, str, str]] = {
     ),
     "a capture of more": ("UPDATE money SET credits = 36 WHERE kind = 'capture'", 4, DONE, "40 credits were held, 41 captured"),
     "closed twice": (MONEY.format(kind="capture", credits=0, of=1), 4, DONE, "closed more than once"),
+    "released twice": (MONEY.format(kind="release", credits=0, of=3), 4, FAILED, "closed more than once"),
     "closed while it is live": (MONEY.format(kind="release", credits=40, of=2), 4, SENT, "it is submitting, but its hold is closed"),
     "more back than was paid": (MONEY.format(kind="refund", credits=36, of=1), 4, DONE, "36 credits came back, 35 were captured"),
     "counted for another manifest": (
@@ -122,6 +124,7 @@ BREAKS: dict[str, tuple[str, int, str, str]] = {
     "an output without content": ("UPDATE outputs SET size = 0", 6, "outputs/1 (spring/t0)", "no size or no checksum"),
     "an output without checksum": ("UPDATE outputs SET sha256 = 'abc'", 6, "outputs/1 (spring/t0)", "no size or no checksum"),
     "done without a file": ("DELETE FROM outputs", 6, "tasks/1 (spring/t0)", "done without a file"),
+    "done with another task's file": ("UPDATE tasks SET state = 'done' WHERE id = 3", 6, "tasks/3 (spring/t2)", "done without a file"),
     "done with a lost file": ("UPDATE outputs SET lost_at = saved_at", 6, "tasks/1 (spring/t0)", "done without a file"),
     "a task moved without its event": (
         "UPDATE tasks SET state = 'blocked' WHERE id = 3",
@@ -184,6 +187,8 @@ def test_nothing_is_broken(ledger: tuple[Store, Path]) -> None:
         "lowered while it went on": (ASKED.format(74), TOLD),
         "no limit when it was resumed": (ASKED.format(74), LATER, "UPDATE runs SET root = 1"),
         "dearer than was known": (DEARER,),
+        "read by no night": (PER_RUN.format(74), NAMED.format("[]")),
+        "spent by another manifest of the same run": (PER_RUN.format(74), "UPDATE money SET manifest_id = 7 WHERE attempt_id = 2"),
         "nothing for a run that bought nothing": (LATER, ASKED.format(0).replace("id = 1", "id = 2")),
     }.values(),
 )
@@ -194,11 +199,26 @@ def test_a_budget_that_was_lowered_since_is_not_broken(ledger: tuple[Store, Path
     assert [broken for broken in store.check() if broken.invariant == 5] == []
 
 
-def test_what_another_run_was_charged_more_excuses_no_overspending(ledger: tuple[Store, Path]) -> None:
-    """A hold that came later than its purchase is left out of the budgets that it counts for, and of no other."""
+@pytest.mark.parametrize(
+    ("statements", "row"),
+    {
+        "another run was charged more": ((ASKED.format(74), LATER, DEARER.replace("2, 1, 1, day", "2, 1, 2, day")), "runs/1"),
+        "a run of another manifest came after it": ((PER_RUN.format(74), LATER, NAMED.format('["autumn"]')), "manifests/1 (spring)"),
+        "nothing of it is closed": (("DELETE FROM money WHERE attempt_id <> 2", PER_RUN.format(39)), "manifests/1 (spring)"),
+    }.values(),
+)
+def test_overspending_is_found_beside_other_things(ledger: tuple[Store, Path], statements: tuple[str, ...], row: str) -> None:
+    """What belongs to another run or manifest excuses nothing, and what is only held counts as well."""
     store, path = ledger
-    edit(path, ASKED.format(74), LATER, DEARER.replace("2, 1, 1, day", "2, 1, 2, day"))
-    assert [broken.row for broken in store.check() if broken.invariant == 5] == ["runs/1"]
+    edit(path, *statements)
+    assert [broken.row for broken in store.check() if broken.invariant == 5] == [row]
+
+
+def test_a_render_of_one_byte_is_one(ledger: tuple[Store, Path]) -> None:
+    """Complete is not the same as large."""
+    store, path = ledger
+    edit(path, "UPDATE outputs SET size = 1")
+    assert store.check() == ()
 
 
 def test_what_cannot_be_read_is_told_in_the_databases_own_words(ledger: tuple[Store, Path]) -> None:
