@@ -98,7 +98,7 @@ class CsvRows:
             if len(record[1]) == width:
                 yield record
             else:
-                wrong = f"this row has {len(record[1])} cells, the header has {width}"
+                wrong = f"this row has {len(record[1])} cell{'s' if len(record[1]) != 1 else ''}, the header has {width}"
                 reporter.on(Place(self.shown_as, record[0]), wrong, "put a cell with a comma or quote in it into quotes")
         if empty:
             reporter.on(Place(self.shown_as, 1), "there are no rows below the header", "each line below it is a task")
