@@ -35,7 +35,7 @@ def test_csv_as_spreadsheets_write_it(folder: Folder, content: bytes, rows: list
         (b"", "p.csv:1: is empty"),
         (b"\xef\xbb\xbf", "p.csv:1: is empty"),
         (b"sku,text\n", "p.csv:1: there are no rows below the header"),
-        (b"sku,text\na,b\nc\nd,e,f\n", "p.csv:3: this row has 1 cells, the header has 2"),
+        (b"sku,text\na,b\nc\nd,e,f\n", "p.csv:3: this row has 1 cell, the header has 2"),
         (b"sku,text\na,b\nc\nd,e,f\n", "p.csv:4: this row has 3 cells, the header has 2"),
         (b"sku,text,sku\na,b,c\n", 'p.csv:1: two columns are called "sku"'),
         (b"sku,,text\na,b,c\n", "p.csv:1: column 2 has no name"),
