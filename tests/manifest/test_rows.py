@@ -58,7 +58,7 @@ def test_csv_that_cannot_be_used_is_named_by_line(folder: Folder, content: bytes
 def test_ragged_rows_are_counted_past_line_breaks_in_cells(folder: Folder) -> None:
     """The line is where the row begins in the file, not its number."""
     folder.write("p.csv", 'sku,text\na,"1\n2\n3"\nb\n')
-    assert "p.csv:5: this row has 1 cells" in folder.of_tasks(TASK).said()
+    assert "p.csv:5: this row has 1 cell," in folder.of_tasks(TASK).said()
 
 
 def test_a_huge_cell_is_read_and_measured(folder: Folder) -> None:
