@@ -221,6 +221,13 @@ def test_a_task_without_a_log_hides_no_other(ledger: tuple[Store, Path]) -> None
     assert [broken.row for broken in store.check() if broken.invariant == 7] == ["tasks/1 (spring/t0)", "tasks/3 (spring/t2)"]
 
 
+def test_attempts_may_move_by_turns(ledger: tuple[Store, Path]) -> None:
+    """Each is followed by itself, whatever happened to others in between."""
+    store, path = ledger
+    edit(path, "UPDATE events SET id = 1000 WHERE id = (SELECT max(id) FROM events WHERE attempt_id = 1 AND moved_to <> '')")
+    assert store.check() == ()
+
+
 def test_a_note_moves_nothing(ledger: tuple[Store, Path]) -> None:
     """What is only noted of a task is no part of its way."""
     store, path = ledger
