@@ -214,6 +214,27 @@ def test_overspending_is_found_beside_other_things(ledger: tuple[Store, Path], s
     assert [broken.row for broken in store.check() if broken.invariant == 5] == [row]
 
 
+def test_a_task_without_a_log_hides_no_other(ledger: tuple[Store, Path]) -> None:
+    """The tasks after one that never moved are followed as well."""
+    store, path = ledger
+    edit(path, "DELETE FROM events WHERE task_id = 1 AND attempt_id IS NULL", "UPDATE tasks SET state = 'blocked' WHERE id = 3")
+    assert [broken.row for broken in store.check() if broken.invariant == 7] == ["tasks/1 (spring/t0)", "tasks/3 (spring/t2)"]
+
+
+def test_attempts_may_move_by_turns(ledger: tuple[Store, Path]) -> None:
+    """Each is followed by itself, whatever happened to others in between."""
+    store, path = ledger
+    edit(path, "UPDATE events SET id = 1000 WHERE id = (SELECT max(id) FROM events WHERE attempt_id = 1 AND moved_to <> '')")
+    assert store.check() == ()
+
+
+def test_a_note_moves_nothing(ledger: tuple[Store, Path]) -> None:
+    """What is only noted of a task is no part of its way."""
+    store, path = ledger
+    edit(path, event("noted  ", task="1"))
+    assert store.check() == ()
+
+
 def test_a_render_of_one_byte_is_one(ledger: tuple[Store, Path]) -> None:
     """Complete is not the same as large."""
     store, path = ledger
