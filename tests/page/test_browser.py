@@ -76,9 +76,42 @@ def test_only_the_keyboard(opened: Opened, night: Path) -> None:
     until(shown, "document.querySelector('dialog video').currentTime > 0.05")
     shown.keyboard.press("Escape")
     details.wait_for(state="hidden")
-    assert shown.evaluate("document.activeElement.textContent") == "lamp"
+    until(shown, "document.activeElement.textContent === 'lamp'")
     # Its "close" event comes as a task of its own, after it is hidden.
     until(shown, "document.querySelectorAll('dialog video').length === 0")
+
+
+def search(shown: Page, words: str) -> None:
+    """Type words where the focus is not, and wait until they were searched for: the chips are made anew."""
+    shown.evaluate("document.querySelector('#chips > *').dataset.old = 'yes'")
+    typing = f"const field = document.getElementById('words'); field.value = '{words}'"
+    shown.evaluate(f"(() => {{ {typing}; field.dispatchEvent(new Event('input', {{ bubbles: true }})); }})()")
+    until(shown, "document.querySelector('#chips > *').dataset.old !== 'yes'")
+
+
+def test_a_search_that_ends_behind_the_details(opened: Opened, night: Path) -> None:
+    """The focus goes back to the card, though it was made anew meanwhile; without a card it goes to the renders."""
+    shown = opened(night / "report.html")
+    at_card, at_renders = "document.activeElement.textContent === 'lamp'", "document.activeElement.id === 'renders'"
+    for words, focused in (("lamp switched", at_card), ("hopeless", at_renders)):
+        shown.get_by_role("button", name="lamp", exact=True).focus()
+        shown.keyboard.press("Enter")
+        shown.get_by_role("dialog", name="lamp").wait_for()
+        search(shown, words)
+        shown.keyboard.press("Escape")
+        until(shown, focused)
+        search(shown, "")
+
+
+def test_cards_stay_where_a_search_finds_the_same(opened: Opened, night: Path) -> None:
+    """Nobody who types on loses the focus, or what plays."""
+    shown = opened(night / "report.html")
+    search(shown, "lamp")
+    shown.evaluate("document.querySelector('#cards > li').dataset.mine = 'yes'")
+    search(shown, "lamp switched")
+    assert shown.locator("#cards > li").get_attribute("data-mine") == "yes"
+    search(shown, "vase")
+    assert shown.locator("#cards > li").get_attribute("data-mine") is None
 
 
 def test_arrows_go_on_to_the_next_task(opened: Opened, night: Path) -> None:

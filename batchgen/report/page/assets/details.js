@@ -78,7 +78,11 @@ function factsOf(task) {
     .map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, outside(value)))));
 }
 
-dialog.addEventListener("close", () => { release(dialog); dialog.replaceChildren(); });
+dialog.addEventListener("close", () => {
+  release(dialog);
+  dialog.replaceChildren();
+  if (document.activeElement === document.body) focusOn(current); // what it was opened from is gone: a search ended meanwhile
+});
 // A click beside the dialog closes it; the dialog itself is the target only there.
 dialog.addEventListener("click", (event) => {
   const box = dialog.getBoundingClientRect();

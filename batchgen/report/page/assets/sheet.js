@@ -1,7 +1,7 @@
 // The contact sheet: which tasks, in which order, and the page of them that is shown. Only that page has elements.
 
 const PER_PAGE = 60;
-const LAST = { key: null, tasks: [] }; // what the filter found
+const LAST = { key: null, tasks: [], page: null }; // what the filter found, and what of it is shown
 
 const ORDERS = {
   "failures first": (one, other) => RANK[one.state] - RANK[other.state] || one.place - other.place,
@@ -38,8 +38,12 @@ function show() {
   const pages = Math.max(Math.ceil(tasks.length / PER_PAGE), 1);
   const from = wants.page * PER_PAGE;
   const page = tasks.slice(from, from + PER_PAGE);
-  release(byId("cards"));
-  byId("cards").replaceChildren(...page.map(card));
+  // While somebody types, most searches find the same: what has the focus, or plays, stays.
+  if (page.length !== LAST.page?.length || page.some((task, nth) => task !== LAST.page[nth])) {
+    release(byId("cards"));
+    byId("cards").replaceChildren(...page.map(card));
+    LAST.page = page;
+  }
   byId("shown").textContent = !all.length ? "There are no tasks yet." : !tasks.length ? "Nothing fits. Take a filter away."
     : pages === 1 ? counted(tasks.length, "task") : `${number(from + 1)} to ${number(from + page.length)} of ${counted(tasks.length, "task")}`;
   byId("pages").hidden = pages === 1;
@@ -52,6 +56,12 @@ function show() {
 /** The task before or after another one, as they are shown now. */
 function neighbour(task, by) {
   return LAST.tasks[LAST.tasks.indexOf(task) + by];
+}
+
+/** Put the focus on a task's card, or, if that is not shown, on the renders. */
+function focusOn(task) {
+  const shown = byId("cards").children[LAST.page.indexOf(task)];
+  (shown?.querySelector(".title") ?? byId("renders")).focus({ preventScroll: true });
 }
 
 function turn(to) {
