@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from contextlib import redirect_stderr
 from io import StringIO
@@ -13,6 +14,7 @@ import pytest
 from batchgen.cli.busy import busy
 from batchgen.cli.screen import Screen
 from batchgen.manifest import Sight
+from batchgen.manifest.references import SMALL
 from tests.cli.glass import Glass
 from tests.cli.test_live import pieces, terminal, watch
 
@@ -54,6 +56,21 @@ def test_a_check_that_takes_long_says_how_far_it_is(workspace: Path, command: tu
         assert process.wait(60) == 0
     assert end in "\n".join(glass.lines)
     assert "checking" not in "\n".join((*glass.gone, *glass.lines))
+
+
+def test_an_interrupted_check_waits_for_no_film(workspace: Path) -> None:
+    """A file that is being read, and will be for long, keeps nobody from the shell."""
+    (workspace / "last.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(SMALL))
+    tasks = "[{id: a, prompt: p}, {id: b, prompt: p, references: [last.png]}]"
+    (workspace / "m.yaml").write_text(f"version: 1\nname: m\ndefaults: {{model: qwen-image}}\ntasks: {tasks}\n", encoding="utf-8")
+    glass = Glass(80)
+    with terminal("validate", "m.yaml", cwd=workspace, columns=80, program=(sys.executable, "-c", HELD)) as (process, other):
+        watch(other, glass, lambda lines: lines[0].startswith("checking m.yaml"))
+        process.send_signal(signal.SIGINT)
+        for piece in pieces(other):
+            glass.feed(piece)
+        assert process.wait(60) == 130
+    assert glass.lines[-1] == "next: batchgen validate m.yaml"
 
 
 class Tty(StringIO):
