@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
-from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
@@ -95,17 +93,7 @@ def test_what_a_database_refuses_is_escaped(text: str, kept: str) -> None:
     assert Words().process_bind_param(text, SQLITE) == kept
 
 
-@pytest.fixture
-def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine whose clock shows another hour than UTC's."""
-    with monkeypatch.context() as patch:
-        patch.setenv("TZ", "Asia/Tokyo")
-        time.tzset()
-        yield
-    time.tzset()
-
-
-@pytest.mark.usefixtures("far_east")
+@pytest.mark.usefixtures("in_tokyo")
 def test_instants_are_utc_wherever_the_machine_is() -> None:
     """The text says Z and means it."""
     assert Utc().process_bind_param(1_763_000_000.0, SQLITE) == "2025-11-13T02:13:20.000000Z"
